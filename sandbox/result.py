@@ -1,0 +1,96 @@
+"""What is asked of a sandbox and what it answers.
+
+Invariant: a status comes from the kernel and the parent's clock, never from what the code printed.
+``SANDBOX_ERROR`` and ``WORKER_LOST`` are the sandbox's own faults: they are retried, are never shown to a
+model as its error and never count for or against a reward.
+"""
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+
+class Status(StrEnum):
+    """How a run of a snippet ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CPU_LIMIT = "cpu_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    KILLED = "killed"
+    SANDBOX_ERROR = "sandbox_error"
+    WORKER_LOST = "worker_lost"
+
+
+class Tier(StrEnum):
+    """How a snippet was isolated, best first; ``NONE`` only by an explicit, loud choice."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    NONE = "none"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run may use. Times in seconds, sizes in bytes; output is per stream."""
+
+    wall_s: float = 4.0
+    cpu_s: float = 4.0
+    memory_bytes: int = 512 << 20
+    disk_bytes: int = 16 << 20
+    output_bytes: int = 16 << 10
+    processes: int = 32
+
+
+class Snippet(msgspec.Struct, frozen=True, kw_only=True):
+    """Python source to run as ``__main__``, with what it reads on standard input."""
+
+    code: str
+    stdin: bytes = b""
+    limits: Limits = Limits()
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The structured answer to one snippet.
+
+    ``stdout`` and ``stderr`` are decoded with replacement; where a stream exceeded its limit the head and
+    the tail are kept and ``*_dropped`` counts the bytes left out between them.
+    """
+
+    status: Status
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    stdout_dropped: int = 0
+    stderr_dropped: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory_bytes: int = 0
+    tier: Tier
+    attempt: int = 1
+
+    @property
+    def is_sandbox_fault(self) -> bool:
+        """Whether the sandbox failed, rather than the code in it."""
+        return self.status in (Status.SANDBOX_ERROR, Status.WORKER_LOST)
+
+
+class Sandbox(Protocol):
+    """Runs model-written code, isolated. ``run`` never raises for what the code does."""
+
+    @property
+    def tier(self) -> Tier:
+        """The isolation that every run gets."""
+        ...
+
+    async def run(self, snippet: Snippet) -> Result:
+        """Run one snippet to its end or to its first limit."""
+        ...
+
+    async def close(self) -> None:
+        """Stop every worker; runs in flight end as ``WORKER_LOST``."""
+        ...

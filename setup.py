@@ -1,0 +1,8 @@
+"""Packaging: the five folders are imported as ``headway.<folder>`` through the links in ``headway/``."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=find_packages(include=["headway", "headway.*"]),
+    package_data={"headway": ["py.typed"], "headway.trainer": ["tiny_policy/*", "recipes/*.toml"]},
+)
