@@ -1,1 +1,38 @@
-"""headway.scheduler"""
+"""Decides which trajectory runs on which engine, and when."""
+
+from .agent import Agent, Outcome
+from .chat import Chat
+from .episode import Episode
+from .hermes_agent import AgentLimits, HermesAgent
+from .policies import make_policy
+from .policy import Policy
+from .reward import AnswerReward, Reward
+from .rollout import Group, Rollout
+from .scheduler import EpisodeConfig, Scheduler
+from .task import Message, Task, load_tasks, save_tasks
+from .tool import PythonTool, Tool
+from .turns import TurnConfig
+
+__all__ = [
+    "Agent",
+    "AgentLimits",
+    "AnswerReward",
+    "Chat",
+    "Episode",
+    "EpisodeConfig",
+    "Group",
+    "HermesAgent",
+    "Message",
+    "Outcome",
+    "Policy",
+    "PythonTool",
+    "Reward",
+    "Rollout",
+    "Scheduler",
+    "Task",
+    "Tool",
+    "TurnConfig",
+    "load_tasks",
+    "make_policy",
+    "save_tasks",
+]

@@ -82,7 +82,9 @@ class Chat:
             messages = _with_system(messages, system_prompt(self.tools))
         return self._apply(messages, tools, generate)
 
-    def _apply(self, messages: list[dict[str, str]], tools: list[dict[str, Any]] | None, generate: bool) -> str:
+    def _apply(
+        self, messages: list[dict[str, str]], tools: list[dict[str, Any]] | None, generate: bool
+    ) -> str:
         try:
             text = self._tokenizer.apply_chat_template(
                 messages, tools=tools, add_generation_prompt=generate, tokenize=False

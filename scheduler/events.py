@@ -1,0 +1,147 @@
+"""What the scheduler says of its work: one struct an event, in the order in which things happen.
+
+``t`` is integer nanoseconds on the event loop's clock. Every trajectory has one ``TrajectoryStarted`` and one
+``TrajectoryEnded``; every turn one ``TurnReady`` and, if its trajectory lives so long, one
+``TurnDispatched`` and one ``TurnEnded``; every tool call one ``ToolStarted`` and one ``ToolEnded``.
+"""
+
+import asyncio
+from typing import Literal, Protocol
+
+import msgspec
+
+EngineState = Literal["starting", "ready", "weight_sync", "down", "stopped"]
+
+
+def now_ns() -> int:
+    """The running event loop's time in integer nanoseconds."""
+    return round(asyncio.get_running_loop().time() * 1e9)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
+    """The base of every event."""
+
+    t: int
+
+
+class EngineChanged(Event, frozen=True, kw_only=True):
+    """An engine is in another state from now on."""
+
+    engine: str
+    state: EngineState
+    weight_version: int | None = None
+
+
+class EngineLoad(Event, frozen=True, kw_only=True):
+    """What an engine reported of itself: its own queue, and the KV of its running requests (0..1)."""
+
+    engine: str
+    running: int
+    waiting: int
+    kv_usage: float
+
+
+class TrajectoryStarted(Event, frozen=True, kw_only=True):
+    """A trajectory is live."""
+
+    trajectory: str
+    group: str
+    task: str
+
+
+class TrajectoryEnded(Event, frozen=True, kw_only=True):
+    """A trajectory is over: finished, or failed at the boundary named in ``cause``."""
+
+    trajectory: str
+    status: Literal["finished", "failed"]
+    cause: str
+    turns: int
+    tokens: int
+    reward: float | None = None
+
+
+class TurnReady(Event, frozen=True, kw_only=True):
+    """A trajectory wants its next turn; ``context`` tokens go in."""
+
+    trajectory: str
+    turn: int
+    context: int
+
+
+class TurnHeld(Event, frozen=True, kw_only=True):
+    """A ready turn has to wait, for this reason."""
+
+    trajectory: str
+    reason: str
+
+
+class TurnDispatched(Event, frozen=True, kw_only=True):
+    """A ready turn goes to an engine, for this reason."""
+
+    trajectory: str
+    turn: int
+    engine: str
+    reason: str
+
+
+class TurnEnded(Event, frozen=True, kw_only=True):
+    """An engine has ended a turn; token counts, seconds, and the versions of the first and last token."""
+
+    trajectory: str
+    turn: int
+    engine: str
+    prompt: int
+    cached: int
+    generated: int
+    preemptions: int
+    queue_s: float
+    first_token_s: float
+    first_version: int
+    last_version: int
+    finish: str
+
+
+class Parked(Event, frozen=True, kw_only=True):
+    """A trajectory in a tool no longer counts on its engine."""
+
+    trajectory: str
+    engine: str
+
+
+class ToolStarted(Event, frozen=True, kw_only=True):
+    """A tool call runs."""
+
+    trajectory: str
+    turn: int
+    tool: str
+
+
+class ToolEnded(Event, frozen=True, kw_only=True):
+    """A tool call is over."""
+
+    trajectory: str
+    turn: int
+    tool: str
+    status: str
+
+
+class PhaseChanged(Event, frozen=True, kw_only=True):
+    """The job around the rollouts is in another phase."""
+
+    phase: Literal["rollout", "training", "evaluation", "idle"]
+    step: int
+
+
+class EventSink(Protocol):
+    """Takes every event, in order. Must not block."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+
+class Discard:
+    """The sink for those who want no events."""
+
+    def emit(self, event: Event) -> None:
+        """Drop it."""

@@ -1,0 +1,63 @@
+"""The bundled agent: writes Hermes tool calls, reads their responses, answers in a box.
+
+A rollout ends with the first turn that calls no tool (its last turn alone is searched for an answer), with a
+turn that was cut off, at the turn limit, or when a tool response would not fit into the context.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from .agent import Outcome
+from .chat import Chat
+from .episode import Episode
+from .hermes import Call, Malformed, boxed_answer, parse_calls, render_responses
+from .tool import Tool
+
+
+class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long a rollout may get: model turns, and tokens in one turn."""
+
+    max_turns: int = 10
+    max_turn_tokens: int = 4096
+
+
+class HermesAgent:
+    """Solves tasks with tools, for any model that ``Chat`` can render."""
+
+    def __init__(self, chat: Chat, tools: Sequence[Tool], limits: AgentLimits | None = None) -> None:
+        self._chat = chat
+        self._tools = {tool.name: tool for tool in tools}
+        self._limits = limits or AgentLimits()
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """The tokens that end a model turn."""
+        return self._chat.stop_token_ids
+
+    async def __call__(self, episode: Episode) -> Outcome:
+        """Run one episode."""
+        episode.observe(self._chat.prompt(episode.task.messages))
+        tags = 0
+        for _ in range(self._limits.max_turns):
+            turn = await episode.generate(self._limits.max_turn_tokens)
+            if turn.finish_reason != "stop":
+                return Outcome("length", answer_tags=tags)
+            text = self._chat.decode(turn.tokens)
+            tags += text.count("<answer>")
+            calls = parse_calls(text, self._chat.tools)
+            if not calls:
+                answer = boxed_answer(text)
+                return Outcome("no_answer" if answer is None else "answer", answer, tags)
+            responses = await asyncio.gather(*(self._respond(episode, call) for call in calls))
+            observation = self._chat.observation(render_responses(responses), after=turn.tokens)
+            if len(observation) >= episode.room:
+                return Outcome("context", answer_tags=tags)
+            episode.observe(observation)
+        return Outcome("max_turns", answer_tags=tags)
+
+    async def _respond(self, episode: Episode, call: Call | Malformed) -> str:
+        if isinstance(call, Malformed):
+            return episode.malformed("", call.reason).text
+        return (await episode.call(self._tools[call.name], call.arguments)).text

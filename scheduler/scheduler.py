@@ -1,0 +1,203 @@
+"""Tasks in, groups of rollouts out, as they complete.
+
+Invariants: every trajectory started ends exactly once, finished or failed with a cause; a failed trajectory
+is a record like any other and never takes its group along; every wait has a limit.
+Knows nothing of placement (``turns`` and the core below it) or of what an agent does.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from headway.engine import Engine, EngineError
+from headway.sandbox import SandboxError
+
+from .agent import Agent, Outcome
+from .episode import Episode, Hooks
+from .events import Discard, EventSink, ToolEnded, ToolStarted, TrajectoryEnded, TrajectoryStarted, now_ns
+from .policy import Policy
+from .reward import Reward
+from .rollout import Boundary, Failure, Group, Rollout
+from .task import Task
+from .tool import ToolFault
+from .turns import Overload, TurnConfig, Turns
+
+
+class EpisodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of an episode and of how many are alive. ``max_context`` is in tokens."""
+
+    max_context: int
+    timeout_s: float = 7200.0
+    max_live: int = 4096
+
+
+class Scheduler:
+    """Runs episodes on a fleet of engines. ``close`` ends what runs; the engines stay their owner's."""
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        *,
+        policy: Policy,
+        agent: Agent,
+        reward: Reward,
+        episodes: EpisodeConfig,
+        turns: TurnConfig,
+        sink: EventSink | None = None,
+    ) -> None:
+        self._agent = agent
+        self._reward = reward
+        self._config = episodes
+        self._sink: EventSink = sink or Discard()
+        self._turns = Turns(engines, config=turns, policy=policy, sink=self._sink)
+        self._hooks = Hooks(self._turns.run, self._tool_started, self._tool_ended)
+        self._running: set[asyncio.Task[Group]] = set()
+        self._groups = 0
+
+    def submit(self, task: Task, *, samples: int) -> asyncio.Task[Group]:
+        """Start ``samples`` trajectories of a task; the result is their group. Cancelling it ends them."""
+        self._groups += 1
+        group = asyncio.create_task(self._run_group(task, self._groups, samples))
+        self._running.add(group)
+        group.add_done_callback(self._running.discard)
+        return group
+
+    async def stream(self, tasks: Iterable[Task], *, samples: int) -> AsyncIterator[Group]:
+        """Run tasks and yield each group as it completes; ``max_live`` bounds the trajectories alive."""
+        source = iter(tasks)
+        pending: set[asyncio.Task[Group]] = set()
+        at_once = max(self._config.max_live // samples, 1)
+        try:
+            while True:
+                while len(pending) < at_once and (task := next(source, None)) is not None:
+                    pending.add(self.submit(task, samples=samples))
+                if not pending:
+                    return
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for group in done:
+                    yield group.result()
+        finally:
+            await _cancel(pending)
+
+    async def update_weights(self, weights: Path, version: int) -> None:
+        """Load new weights (safetensors, HF names) into every live engine; tokens then carry ``version``."""
+        await self._turns.update_weights(weights, version)
+
+    async def close(self) -> None:
+        """End whatever still runs."""
+        await _cancel(self._running)
+
+    async def _run_group(self, task: Task, order: int, samples: int) -> Group:
+        ids = [f"g{order}.{sibling}" for sibling in range(samples)]
+        async with asyncio.TaskGroup() as siblings:
+            running = [siblings.create_task(self._run_trajectory(task, order, id)) for id in ids]
+        return Group(task.id, [sibling.result() for sibling in running])
+
+    async def _run_trajectory(self, task: Task, order: int, id: str) -> Rollout:
+        """Run one trajectory to its end; whatever happens, its end is noted once."""
+        episode = Episode(
+            id=id,
+            group=f"g{order}",
+            task=task,
+            priority=order,
+            max_context=self._config.max_context,
+            hooks=self._hooks,
+        )
+        self._sink.emit(TrajectoryStarted(t=now_ns(), trajectory=id, group=episode.group, task=task.id))
+        outcome, reward, failure = Outcome("failed"), None, None
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                outcome = await self._agent(episode)
+                self._turns.ended(id, failed=False)
+                reward = await self._score(episode, outcome)
+        except asyncio.CancelledError:
+            failure = Failure("cancelled", "the trajectory was cancelled")
+            raise
+        except Exception as error:
+            failure = Failure(_boundary(error), str(error) or type(error).__name__)
+            outcome = Outcome("failed")
+        finally:
+            self._turns.ended(id, failed=failure is not None)
+            rollout = _record(episode, outcome, reward, failure)
+            self._note_end(rollout)
+        return rollout
+
+    async def _score(self, episode: Episode, outcome: Outcome) -> float | None:
+        self._tool_started(episode, "reward")
+        status = "fault"
+        try:
+            reward = await self._reward(episode.task, outcome)
+            status = "ok"
+        except Exception as error:
+            raise _RewardFault(str(error) or type(error).__name__) from error
+        finally:
+            self._tool_ended(episode, "reward", status)
+        return reward
+
+    def _tool_started(self, episode: Episode, tool: str) -> None:
+        turn = len(episode.turns) - 1
+        self._sink.emit(ToolStarted(t=now_ns(), trajectory=episode.id, turn=turn, tool=tool))
+
+    def _tool_ended(self, episode: Episode, tool: str, status: str) -> None:
+        turn = len(episode.turns) - 1
+        self._sink.emit(ToolEnded(t=now_ns(), trajectory=episode.id, turn=turn, tool=tool, status=status))
+
+    def _note_end(self, rollout: Rollout) -> None:
+        self._sink.emit(
+            TrajectoryEnded(
+                t=now_ns(),
+                trajectory=rollout.id,
+                status="failed" if rollout.failure else "finished",
+                cause=f"{rollout.failure.boundary}: {rollout.failure.message}"
+                if rollout.failure
+                else rollout.finish_reason,
+                turns=len(rollout.turns),
+                tokens=len(rollout.tokens),
+                reward=rollout.reward,
+            )
+        )
+
+
+class _RewardFault(Exception):
+    """The reward function failed."""
+
+
+def _boundary(error: Exception) -> Boundary:
+    """Name the boundary that a failure crossed."""
+    boundaries: dict[type[Exception], Boundary] = {
+        EngineError: "engine",
+        ToolFault: "sandbox",
+        SandboxError: "sandbox",
+        _RewardFault: "reward",
+        Overload: "overload",
+    }
+    return next((name for kind, name in boundaries.items() if isinstance(error, kind)), "agent")
+
+
+def _record(episode: Episode, outcome: Outcome, reward: float | None, failure: Failure | None) -> Rollout:
+    return Rollout(
+        id=episode.id,
+        group=episode.group,
+        task=episode.task.id,
+        prompt=episode.prompt,
+        tokens=episode.tokens,
+        mask=episode.mask,
+        logprobs=episode.logprobs,
+        versions=episode.versions,
+        turns=episode.turns,
+        tool_calls=episode.tool_calls,
+        finish_reason=outcome.finish_reason,
+        answer=outcome.answer,
+        answer_tags=outcome.answer_tags,
+        reward=None if failure else reward,
+        failure=failure,
+    )
+
+
+async def _cancel(groups: Iterable[asyncio.Task[Group]]) -> None:
+    groups = list(groups)
+    for group in groups:
+        group.cancel()
+    await asyncio.gather(*groups, return_exceptions=True)

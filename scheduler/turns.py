@@ -1,0 +1,184 @@
+"""The asyncio shell around the decision core: a ready turn waits here until the core places it, then runs.
+
+Invariants: a decision is carried out in the same step of the event loop in which its event came; every turn
+that runs has a time limit. All choices are the core's: nothing is decided here.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from headway.engine import Engine, EngineError, Generation, Request, Sampling
+from headway.errors import HeadwayError
+
+from .dispatcher import Decision, Dispatch, Dispatcher, Hold, Park, Refuse
+from .episode import Episode, Turn
+from .events import (
+    EngineChanged,
+    EngineLoad,
+    EventSink,
+    Parked,
+    TurnDispatched,
+    TurnEnded,
+    TurnHeld,
+    TurnReady,
+    now_ns,
+)
+from .ledger import Capacity
+from .policy import Policy
+
+
+class TurnConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How turns are sampled, and how long one may take in seconds."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop_token_ids: tuple[int, ...] = ()
+    timeout_s: float = 1800.0
+
+
+class Overload(HeadwayError):
+    """A turn that can never fit on any engine of the fleet."""
+
+
+class _Waiting(msgspec.Struct):
+    turn: int
+    placed: asyncio.Future[str]
+
+
+class Turns:
+    """Runs the turns of many episodes on a fleet of engines."""
+
+    def __init__(
+        self, engines: Sequence[Engine], *, config: TurnConfig, policy: Policy, sink: EventSink
+    ) -> None:
+        self._engines = {engine.info.id: engine for engine in engines}
+        self._config = config
+        self._sink = sink
+        self._dispatcher = Dispatcher(
+            {id: Capacity(e.info.kv_tokens, e.info.block_size) for id, e in self._engines.items()}, policy
+        )
+        self._waiting: dict[str, _Waiting] = {}
+        self._loads: dict[str, tuple[int, int]] = {}
+
+    async def run(self, episode: Episode, max_tokens: int) -> Turn:
+        """Wait until the episode's next turn is placed, and run it.
+
+        Raises ``Overload`` for a turn that can never fit, ``EngineError`` for an engine that fails or hangs.
+        """
+        id, turn, context = episode.id, len(episode.turns), len(episode.tokens)
+        self._sink.emit(TurnReady(t=now_ns(), trajectory=id, turn=turn, context=context))
+        waiting = _Waiting(turn, asyncio.get_running_loop().create_future())
+        self._waiting[id] = waiting
+        try:
+            self._carry_out(
+                self._dispatcher.turn_ready(
+                    id, group=episode.group, prompt=episode.prompt, context=context, turn_limit=max_tokens
+                )
+            )
+            engine = self._engines[await waiting.placed]
+        finally:
+            del self._waiting[id]
+        self._note_load(engine)
+        generation = await self._generate(engine, episode, max_tokens)
+        self._note_load(engine)
+        self._note_end(engine, episode, generation)
+        self._carry_out(self._dispatcher.turn_ended(id, context=context + len(generation.tokens)))
+        return Turn(engine.info.id, generation)
+
+    def ended(self, id: str, *, failed: bool) -> None:
+        """Take in that an episode is over and wants no more turns; safe to call again."""
+        self._carry_out(self._dispatcher.ended(id, failed=failed))
+
+    async def update_weights(self, weights: Path, version: int) -> None:
+        """Load new weights into every engine at once; the KV they cached counts no more."""
+        await asyncio.gather(*(self._update(engine, weights, version) for engine in self._engines.values()))
+        self._carry_out(self._dispatcher.caches_dropped())
+
+    async def _update(self, engine: Engine, weights: Path, version: int) -> None:
+        id = engine.info.id
+        self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="weight_sync"))
+        await engine.update_weights(weights, version)
+        self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="ready", weight_version=version))
+
+    async def _generate(self, engine: Engine, episode: Episode, max_tokens: int) -> Generation:
+        config = self._config
+        request = Request(
+            id=f"{episode.id}.{len(episode.turns)}",
+            prompt=episode.tokens.copy(),
+            sampling=Sampling(
+                max_tokens=max_tokens,
+                temperature=config.temperature,
+                top_p=config.top_p,
+                stop_token_ids=config.stop_token_ids,
+            ),
+            priority=episode.priority,
+        )
+        try:
+            async with asyncio.timeout(config.timeout_s):
+                return await engine.generate(request)
+        except TimeoutError:
+            raise EngineError(
+                f"engine {engine.info.id}: a turn did not end within {config.timeout_s:g} s"
+            ) from None
+
+    def _carry_out(self, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            id = decision.trajectory
+            match decision:
+                case Dispatch(engine=engine, reason=reason):
+                    waiting = self._waiting[id]
+                    self._sink.emit(
+                        TurnDispatched(
+                            t=now_ns(), trajectory=id, turn=waiting.turn, engine=engine, reason=reason
+                        )
+                    )
+                    if not waiting.placed.done():
+                        waiting.placed.set_result(engine)
+                case Hold(reason=reason):
+                    self._sink.emit(TurnHeld(t=now_ns(), trajectory=id, reason=reason))
+                case Park(engine=engine):
+                    self._sink.emit(Parked(t=now_ns(), trajectory=id, engine=engine))
+                case Refuse(needed=needed, available=available):
+                    self._waiting[id].placed.set_exception(
+                        Overload(
+                            f"trajectory {id} needs {needed} tokens of KV cache for its next turn, and the "
+                            f"largest engine has {available}: allow shorter contexts or give engines more"
+                        )
+                    )
+
+    def _note_load(self, engine: Engine) -> None:
+        stats = engine.stats()
+        if self._loads.get(engine.info.id) != (stats.running, stats.waiting):
+            self._loads[engine.info.id] = (stats.running, stats.waiting)
+            self._sink.emit(
+                EngineLoad(
+                    t=now_ns(),
+                    engine=engine.info.id,
+                    running=stats.running,
+                    waiting=stats.waiting,
+                    kv_usage=stats.kv_usage,
+                )
+            )
+
+    def _note_end(self, engine: Engine, episode: Episode, generation: Generation) -> None:
+        versions = generation.versions or [-1]
+        self._sink.emit(
+            TurnEnded(
+                t=now_ns(),
+                trajectory=episode.id,
+                turn=len(episode.turns),
+                engine=engine.info.id,
+                prompt=len(episode.tokens),
+                cached=generation.cached_tokens,
+                generated=len(generation.tokens),
+                preemptions=generation.preemptions,
+                queue_s=generation.queue_s,
+                first_token_s=generation.first_token_s,
+                first_version=versions[0],
+                last_version=versions[-1],
+                finish=generation.finish_reason,
+            )
+        )
