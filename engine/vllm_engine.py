@@ -1,0 +1,189 @@
+"""vLLM's asynchronous engine behind the ``Engine`` protocol, in this process.
+
+Invariants: a weight update drops all cached KV, recomputes the turns in flight and ends none of them;
+after an update that failed half way the engine is broken and every method says so. Knows nothing of
+fleets, log files or the scheduler.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import vllm
+from vllm.inputs import tokens_input
+from vllm.platforms import current_platform
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from headway.errors import InputError
+
+from .config import EngineConfig
+from .errors import EngineError
+from .model_folder import ModelFolder
+from .protocol import EngineInfo, EngineStats, Generation, Request
+from .request_check import check_request
+from .vllm_args import engine_args
+from .vllm_stats import OnStats, StepLogger
+from .vllm_turn import generation, sampling_params
+from .vllm_worker import HOST_VARIABLE
+
+SHUTDOWN_S = 3.0
+
+
+class VllmEngine:
+    """Implements ``Engine``. Built by ``start``, inside the event loop that will use it."""
+
+    def __init__(self, llm: Any, *, info: EngineInfo, model: ModelFolder, steps: StepLogger) -> None:
+        self._llm = llm
+        self._info = info
+        self._model = model
+        self._steps = steps
+        self._in_flight: set[str] = set()
+        self._stepping = asyncio.Lock()
+        self._paused = False
+        self._ended: str | None = None
+
+    @classmethod
+    async def start(cls, config: EngineConfig, *, engine_id: str, on_stats: OnStats) -> "VllmEngine":
+        """Load the model and start vLLM; blocks the event loop until the engine core has come up.
+
+        ``config`` is a resolved one (see ``checks.resolve``), and the environment is already the engine's.
+        """
+        os.environ[HOST_VARIABLE] = str(os.getpid())
+        steps = StepLogger(on_stats)
+        model = ModelFolder.open(Path(config.model))
+        vllm_config = engine_args(config).create_engine_config()
+        if config.device == "cpu":
+            # vLLM asks for spawn on a CPU, which imports everything once more.
+            os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
+        llm = AsyncLLM.from_vllm_config(
+            vllm_config, stat_loggers=[lambda config, index: steps], disable_log_stats=True
+        )
+        # Cached from here on: until the first answer, a turn could be aborted before vLLM knows it.
+        await llm.get_supported_tasks()
+        await llm.update_weight_version(str(config.version))
+        return cls(llm, info=_info(llm, engine_id, config), model=model, steps=steps)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the engine was closed, has died or was broken by a failed update."""
+        return self._ended is not None
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is fixed once the engine has started."""
+        return self._info
+
+    def stats(self) -> EngineStats:
+        """The figures of the latest step."""
+        return self._steps.stats
+
+    async def generate(self, request: Request) -> Generation:
+        """Generate one turn; cancelling the caller aborts it on the engine."""
+        check_request(request, self._info, in_flight=self._in_flight)
+        submitted = time.monotonic()
+        self._in_flight.add(request.id)
+        try:
+            with self._errors():
+                return generation(await self._last_output(request), submitted=submitted)
+        finally:
+            self._in_flight.discard(request.id)
+            if not self._in_flight:
+                self._steps.idle()
+
+    async def abort(self, request_id: str) -> None:
+        """End a turn early; does nothing for a turn that is not in flight."""
+        with self._errors():
+            if request_id in self._in_flight:
+                await self._llm.abort(request_id)
+
+    async def pause(self) -> None:
+        """Stop stepping; turns in flight keep their KV."""
+        async with self._stepping:
+            with self._errors():
+                await self._llm.pause_generation(mode="keep", clear_cache=False)
+            self._paused = True
+
+    async def resume(self) -> None:
+        """Go on after ``pause``."""
+        async with self._stepping:
+            with self._errors():
+                await self._llm.resume_generation()
+            self._paused = False
+
+    async def update_weights(self, weights: Path, version: int) -> None:
+        """Load ``weights``, the whole model in one file; tokens sampled from then on carry ``version``.
+
+        Raises ``InputError`` and changes nothing where the file does not fit the model.
+        """
+        if version < 0:
+            raise InputError(f"weight version {version} is negative; versions count from 0")
+        self._model.check_weights(weights)
+        async with self._stepping:
+            with self._errors():
+                await self._swap(weights, version)
+
+    async def close(self) -> None:
+        """Stop vLLM's processes; safe to call twice."""
+        if self._llm is not None:
+            llm, self._llm = self._llm, None
+            self._ended = "it has been closed"
+            await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
+
+    async def _swap(self, weights: Path, version: int) -> None:
+        llm = self._llm
+        try:
+            await llm.pause_generation(mode="keep", clear_cache=False)
+            await llm.collective_rpc("headway_load_weights", args=(str(weights.resolve()),))
+            await llm.reset_prefix_cache(reset_running_requests=True)
+            await llm.update_weight_version(str(version))
+            if not self._paused:
+                await llm.resume_generation()
+        except BaseException as error:
+            self._ended = f"loading {weights} as version {version} failed half way ({error!r})"
+            raise
+
+    async def _last_output(self, request: Request) -> Any:
+        output = None
+        async for output in self._llm.generate(
+            tokens_input(request.prompt),
+            sampling_params(request.sampling),
+            request.id,
+            priority=request.priority,
+        ):
+            pass
+        return output
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Let nothing but ``EngineError`` out, and nothing in once the engine has ended."""
+        if self._ended is not None:
+            raise EngineError(f"engine {self._info.id}: {self._ended}")
+        try:
+            yield
+        except EngineError:
+            raise
+        except EngineDeadError as error:
+            self._ended = self._ended or "its vLLM engine core has died"
+            raise EngineError(f"engine {self._info.id}: {self._ended}") from error
+        except Exception as error:
+            cause = error.__cause__ if isinstance(error, EngineGenerateError) else error
+            raise EngineError(f"engine {self._info.id}: {self._ended or cause!r}") from error
+
+
+def _info(llm: Any, engine_id: str, config: EngineConfig) -> EngineInfo:
+    cache = llm.vllm_config.cache_config
+    return EngineInfo(
+        id=engine_id,
+        kind="vllm",
+        version=vllm.__version__,
+        device="cpu" if config.device == "cpu" else current_platform.get_device_name(),
+        # One block, the null block, never holds tokens.
+        kv_tokens=(cache.num_gpu_blocks - 1) * cache.block_size,
+        block_size=cache.block_size,
+        max_context=llm.vllm_config.model_config.max_model_len,
+    )
