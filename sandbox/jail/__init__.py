@@ -1,0 +1,1 @@
+"""What runs inside a zygote: the standard library only, and nothing of the parent's process."""

@@ -1,0 +1,73 @@
+"""Takes every freedom from a forked child that its snippet must not have, in the order that the kernel needs.
+
+Invariant: when ``confine`` returns, the process has its limits, no capability, no descriptor above 2 and
+(unless isolation was waived) its seccomp filter; none of it can be undone. An error leaves nothing half done:
+the child must exit. Knows nothing of snippets or results.
+"""
+
+import math
+import os
+import resource
+from enum import StrEnum
+from typing import NamedTuple
+
+from . import filesystem, syscalls
+
+
+class Isolation(StrEnum):
+    """What encloses a snippet: the value is the tier that results are stamped with."""
+
+    NAMESPACES = "B"
+    FILTER_ONLY = "C"
+    UNSAFE = "none"
+
+
+class Bounds(NamedTuple):
+    """The limits of one run that the kernel enforces for each of its processes."""
+
+    cpu_s: float
+    memory_bytes: int
+    disk_bytes: int
+    processes: int
+
+
+_OPEN_FILES = 128
+_STACK_BYTES = 8 << 20
+
+
+def confine(isolation: Isolation, bounds: Bounds, *, scratch: str, data_bytes: int, program: bytes) -> None:
+    """Confine this process; ``data_bytes`` is what it already holds and is not charged for."""
+    os.setsid()
+    if isolation is Isolation.NAMESPACES:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        filesystem.mount_proc()
+        filesystem.mount_scratch(scratch, bounds.disk_bytes)
+    else:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+    os.chdir(scratch)
+    syscalls.close_from(3)
+    _limit(bounds, data_bytes, count_processes=isolation is Isolation.NAMESPACES)
+    if isolation is not Isolation.UNSAFE:
+        syscalls.drop_capabilities()
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        syscalls.install_filter(program)
+
+
+def _limit(bounds: Bounds, data_bytes: int, *, count_processes: bool) -> None:
+    cpu_s = math.ceil(bounds.cpu_s) + 1
+    _set(resource.RLIMIT_CPU, cpu_s)
+    _set(resource.RLIMIT_DATA, data_bytes + bounds.memory_bytes)
+    _set(resource.RLIMIT_FSIZE, bounds.disk_bytes)
+    _set(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _set(resource.RLIMIT_STACK, _STACK_BYTES)
+    for unused in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        _set(unused, 0)
+    if count_processes:
+        _set(resource.RLIMIT_NPROC, bounds.processes + 1)
+
+
+def _set(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))

@@ -1,0 +1,112 @@
+"""Runs a snippet's source as ``__main__`` and returns the exit status that plain Python would give.
+
+Invariants: whatever the snippet does, ``run_main`` returns and never raises; an uncaught exception is
+printed by ``wording`` and gives status 1; exit handlers and non-daemon threads have run. Knows nothing of
+isolation or limits.
+"""
+
+import atexit
+import contextlib
+import random
+import sys
+import threading
+from collections.abc import Callable
+from types import CodeType, ModuleType, TracebackType
+
+from .wording import FILENAME, describe
+
+_RECURSION_LIMIT = 1000
+
+
+def run_main(source: bytes, note_memory_error: Callable[[], None]) -> int:
+    """Run the source; ``note_memory_error`` is called if an uncaught ``MemoryError`` ends it."""
+    _prepare()
+    try:
+        status = _execute(source, note_memory_error)
+        _at_exit()
+    except BaseException as error:
+        status = _status_of(error, note_memory_error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            status = status or 120
+    return status
+
+
+def _prepare() -> None:
+    sys.argv = [FILENAME]
+    sys.excepthook = _print_exception
+    threading.excepthook = _print_thread_exception
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+    sys.setrecursionlimit(_RECURSION_LIMIT + _depth() + 1)
+
+
+def _depth() -> int:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
+def _execute(source: bytes, note_memory_error: Callable[[], None]) -> int:
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
+    try:
+        exec(_compiled(source), main.__dict__)
+    except BaseException as error:
+        return _status_of(error, note_memory_error)
+    return 0
+
+
+def _compiled(source: bytes) -> CodeType:
+    try:
+        return compile(source.decode("utf-8", "replace"), FILENAME, "exec", dont_inherit=True)
+    except ValueError as error:
+        raise SyntaxError(str(error), (FILENAME, 1, None, None)) from None
+
+
+def _status_of(error: BaseException, note_memory_error: Callable[[], None]) -> int:
+    if isinstance(error, SystemExit):
+        return _exit_status(error.code)
+    if isinstance(error, MemoryError):
+        note_memory_error()
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except BaseException:
+        _print_exception(type(error), error, error.__traceback__)
+    return 1
+
+
+def _exit_status(code: object) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    _write_error(f"{code}\n")
+    return 1
+
+
+def _at_exit() -> None:
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+
+
+def _print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _write_error(describe(error.with_traceback(trace)))
+
+
+def _print_thread_exception(args: "threading.ExceptHookArgs") -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        name = args.thread.name if args.thread else "unknown"
+        _write_error(f"Exception in thread {name}:\n{describe(args.exc_value)}")
+
+
+def _write_error(text: str) -> None:
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+    with contextlib.suppress(BaseException):
+        sys.stderr.write(text)

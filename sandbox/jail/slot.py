@@ -1,0 +1,143 @@
+"""One slot: a long-lived process that runs one snippet at a time, each in a confined child of its own.
+
+Invariants: a run's processes are all dead before its ending is sent; the ending is made of what the kernel
+and the clock say; when the parent's socket closes, the slot ends, and with it the run in flight. That the
+child was confined is marked on a page that it can no longer reach when the snippet starts, so no snippet can
+pass itself off as a fault of the sandbox.
+"""
+
+import gc
+import mmap
+import os
+import shutil
+import socket
+import tempfile
+import time
+import traceback
+from typing import NoReturn
+
+from ..wire import CALL_HEADER_BYTES, Call, Cause, Ending, call_body_sizes, pack_ending, unpack_call
+from . import filesystem, syscalls, tree
+from .confinement import Bounds, Isolation, confine
+from .runner import run_main
+from .watch import ParentGone, Watch
+
+_READY = b"\x01"
+
+
+class Slot:
+    """Serves the calls that arrive on a socket, until it closes."""
+
+    def __init__(self, connection: socket.socket, isolation: Isolation, scratch: str, program: bytes) -> None:
+        self._connection = connection
+        self._isolation = isolation
+        self._scratch = scratch
+        self._program = program
+        self._confined = mmap.mmap(-1, mmap.PAGESIZE)
+        self._memory_error = mmap.mmap(-1, mmap.PAGESIZE)
+        if isolation is Isolation.NAMESPACES:
+            filesystem.mount_proc()
+            syscalls.drop_bounding_set()
+            self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
+            self._members = tree.private_tree
+        else:
+            syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+            self._members = tree.descendants
+        self._data_bytes = tree.data_bytes()
+
+    def serve(self) -> None:
+        """Say that the slot is ready, then answer calls one after another."""
+        try:
+            self._connection.sendall(_READY)
+            while True:
+                self._connection.sendall(pack_ending(self._run(self._receive())))
+        except (ParentGone, OSError):
+            if self._isolation is not Isolation.NAMESPACES:
+                tree.end_descendants()
+
+    def _receive(self) -> Call:
+        header = self._exactly(CALL_HEADER_BYTES)
+        code_size, stdin_size = call_body_sizes(header)
+        return unpack_call(header, self._exactly(code_size), self._exactly(stdin_size))
+
+    def _exactly(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        while view:
+            received = self._connection.recv_into(view)
+            if not received:
+                raise ParentGone
+            view = view[received:]
+        return bytes(buffer)
+
+    def _run(self, call: Call) -> Ending:
+        if self._isolation is Isolation.NAMESPACES:
+            return self._run_in(call, self._scratch)
+        scratch = tempfile.mkdtemp(prefix="headway-")
+        try:
+            return self._run_in(call, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _run_in(self, call: Call, scratch: str) -> Ending:
+        self._confined[0] = self._memory_error[0] = 0
+        (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = os.pipe(), os.pipe(), os.pipe()
+        try:
+            began = time.monotonic()
+            if self._isolation is Isolation.NAMESPACES:
+                syscalls.setns(self._own_pid_namespace, syscalls.CLONE_NEWPID)
+                syscalls.unshare(syscalls.CLONE_NEWPID)
+            pid = os.fork()
+            if pid == 0:
+                self._become_child(call, scratch, (stdin, to_stdout, to_stderr))
+            for fd in (stdin, to_stdout, to_stderr):
+                os.close(fd)
+            parent = self._connection.fileno()
+            watch = Watch(pid, call, stdin=feed, stdout=stdout, stderr=stderr, parent=parent, began=began)
+            watch.until_end(self._members)
+            _, wait_status, usage = os.wait4(pid, 0)
+            if self._isolation is not Isolation.NAMESPACES:
+                tree.end_descendants()
+            watch.drain()
+            wall_s = time.monotonic() - began
+            out, err = watch.outputs[stdout], watch.outputs[stderr]
+        finally:
+            os.close(stdout)
+            os.close(stderr)
+        return Ending(
+            cause=watch.cause if self._confined[0] else Cause.FAULT,
+            wait_status=wait_status,
+            memory_error=bool(self._memory_error[0]),
+            stdout=out.content(),
+            stderr=err.content(),
+            stdout_dropped=out.dropped,
+            stderr_dropped=err.dropped,
+            cpu_s=usage.ru_utime + usage.ru_stime,
+            wall_s=wall_s,
+            peak_memory_bytes=max(usage.ru_maxrss << 10, watch.peak_memory_bytes),
+        )
+
+    def _become_child(self, call: Call, scratch: str, standard_fds: tuple[int, int, int]) -> NoReturn:
+        status = 1
+        try:
+            for target, fd in enumerate(standard_fds):
+                os.dup2(fd, target)
+            bounds = Bounds(call.cpu_s, call.memory_bytes, call.disk_bytes, call.processes)
+            confine(
+                self._isolation,
+                bounds,
+                scratch=scratch,
+                data_bytes=self._data_bytes,
+                program=self._program,
+            )
+            gc.enable()
+            self._confined[0] = 1
+            self._confined.close()
+            status = run_main(call.code, self._note_memory_error)
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            os._exit(status)
+
+    def _note_memory_error(self) -> None:
+        self._memory_error[0] = 1

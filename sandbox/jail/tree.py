@@ -1,0 +1,98 @@
+"""Watches and ends the processes of one run, from outside them, through ``/proc``.
+
+Invariants: memory is what the processes hold themselves: pages shared with the zygote are counted by their
+share, and only when the cheap upper bound is over the limit. Knows nothing of why a run is watched.
+"""
+
+import contextlib
+import os
+import signal
+from typing import NamedTuple
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICK = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+class Usage(NamedTuple):
+    """What a run's processes use together."""
+
+    processes: int
+    cpu_s: float
+    memory_bytes: int
+
+
+def private_tree() -> list[int]:
+    """Every process of this pid namespace, in which this process is the first, but itself."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+
+
+def descendants() -> list[int]:
+    """Every descendant of this process, where no pid namespace encloses them."""
+    found: list[int] = []
+    queue = [os.getpid()]
+    for pid in queue:
+        below = children(pid)
+        found += below
+        queue += below
+    return found
+
+
+def measure(pids: list[int], memory_limit: int) -> Usage:
+    """Sum up processor time and memory; exact about memory only where that matters."""
+    cpu_s, resident, count = 0.0, 0, 0
+    for pid in pids:
+        fields = _stat_fields(pid)
+        if fields:
+            count += 1
+            cpu_s += sum(map(int, fields[11:15])) * _TICK
+            resident += int(fields[21]) * _PAGE
+    if resident > memory_limit:
+        resident = sum(map(_proportional_memory, pids))
+    return Usage(count, cpu_s, resident)
+
+
+def end_descendants() -> None:
+    """Kill and reap descendants until there are none; the caller is their subreaper."""
+    while pids := descendants():
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, 0)
+
+
+def data_bytes() -> int:
+    """How much of RLIMIT_DATA this process uses already."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[5]) * _PAGE
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process; empty once it is gone."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def _stat_fields(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _proportional_memory(pid: int) -> int:
+    total = 0
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            for line in file:
+                if line.startswith(("Pss_Anon:", "Pss_Shmem:", "SwapPss:")):
+                    total += int(line.split()[1]) << 10
+    except OSError:
+        fields = _stat_fields(pid)
+        return int(fields[21]) * _PAGE if fields else 0
+    return total

@@ -1,0 +1,123 @@
+"""Forks slots on request from a warm interpreter, and ends with its parent.
+
+Invariants: single-threaded and without a secret, since every snippet can read all its memory; when the
+control socket closes or the parent's pidfd fires, it exits, and every slot and run with it. Knows nothing of
+calls.
+"""
+
+import os
+import select
+import signal
+import socket
+from typing import NoReturn
+
+from . import syscalls, tree
+from .confinement import Isolation
+from .identity import map_identity
+from .slot import Slot
+
+_REAP_EVERY_MS = 2000
+_SANDBOX_UID = 1000
+
+
+class Zygote:
+    """The serving loop of one warm interpreter."""
+
+    def __init__(
+        self, control: socket.socket, parent: int, isolation: Isolation, scratch: str, program: bytes
+    ) -> None:
+        self._control = control
+        self._parent = parent
+        self._isolation = isolation
+        self._scratch = scratch
+        self._program = program
+        self._slots: dict[int, int] = {}
+
+    def serve(self) -> None:
+        """Obey the control socket until it closes: ``F`` forks a slot on the descriptor sent, ``K`` kills one."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._parent, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll(_REAP_EVERY_MS)]
+            self._reap()
+            if self._parent in ready or (self._control.fileno() in ready and not self._obey()):
+                break
+        if self._isolation is not Isolation.NAMESPACES:
+            tree.end_descendants()
+
+    def _obey(self) -> bool:
+        message, fds, _, _ = socket.recv_fds(self._control, 16, 1)
+        if not message:
+            return False
+        number = int.from_bytes(message[1:], "big")
+        if message[:1] == b"F":
+            pid = self._fork_slot(fds[0])
+            os.close(fds[0])
+            if pid:
+                self._slots[number] = pid
+        elif number in self._slots:
+            os.kill(self._slots[number], signal.SIGKILL)
+        return True
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            self._slots = {number: slot for number, slot in self._slots.items() if slot != pid}
+            if self._isolation is not Isolation.NAMESPACES:
+                self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        for pid in set(tree.children(os.getpid())) - set(self._slots.values()):
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork_slot(self, fd: int) -> int:
+        if self._isolation is not Isolation.NAMESPACES:
+            pid = os.fork()
+            if pid == 0:
+                self._become_slot(fd)
+            return pid
+        # A pid namespace takes in only the children of the process that made it: hence one in between.
+        answer, report = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            self._enclose_slot(fd, report)
+        os.close(report)
+        os.waitpid(middle, 0)
+        number = int.from_bytes(os.read(answer, 8), "big")
+        os.close(answer)
+        return number
+
+    def _enclose_slot(self, fd: int, report: int) -> NoReturn:
+        try:
+            outside_uid, outside_gid = os.getuid(), os.getgid()
+            syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+            map_identity(f"{_SANDBOX_UID} {outside_uid} 1", f"{_SANDBOX_UID} {outside_gid} 1")
+            pid = os.fork()
+            if pid == 0:
+                self._become_slot(fd)
+            os.write(report, pid.to_bytes(8, "big"))
+        except BaseException as error:
+            os.write(fd, f"\x00{error}".encode())
+        finally:
+            os._exit(0)
+
+    def _become_slot(self, fd: int) -> NoReturn:
+        try:
+            os.setsid()
+            os.dup2(fd, 3)
+            syscalls.close_from(4)
+            connection = socket.socket(fileno=3)
+            try:
+                slot = Slot(connection, self._isolation, self._scratch, self._program)
+            except BaseException as error:
+                connection.sendall(f"\x00{error}".encode())
+                raise
+            slot.serve()
+        finally:
+            os._exit(0)

@@ -1,0 +1,58 @@
+"""Turns what a slot observed into a result: a pure function of the kernel's report and the limits.
+
+Nothing that a snippet printed is looked at. Its one claim that counts is against itself: the runner's note of
+an uncaught ``MemoryError``, honoured only with the exit status of an uncaught exception. A snippet can forge
+that note exactly as far as it can write ``raise MemoryError``.
+"""
+
+import os
+import signal
+
+from .result import Limits, Result, Status, Tier
+from .wire import Cause, Ending
+
+_STATUS = {
+    Cause.WALL: Status.TIMEOUT,
+    Cause.CPU: Status.CPU_LIMIT,
+    Cause.MEMORY: Status.MEMORY_LIMIT,
+    Cause.OUTPUT: Status.OUTPUT_LIMIT,
+    Cause.PROCESSES: Status.KILLED,
+    Cause.FAULT: Status.SANDBOX_ERROR,
+}
+_UNCAUGHT_EXCEPTION = 1
+
+
+def judge(ending: Ending, limits: Limits, tier: Tier, attempt: int) -> Result:
+    """Return the result of a run that a slot saw to its end."""
+    code = os.waitstatus_to_exitcode(ending.wait_status)
+    return Result(
+        status=_STATUS.get(ending.cause) or _status_of_exit(code, ending, limits),
+        exit_code=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        stdout=ending.stdout.decode("utf-8", "replace"),
+        stderr=ending.stderr.decode("utf-8", "replace"),
+        stdout_dropped=ending.stdout_dropped,
+        stderr_dropped=ending.stderr_dropped,
+        cpu_s=ending.cpu_s,
+        wall_s=ending.wall_s,
+        peak_memory_bytes=ending.peak_memory_bytes,
+        tier=tier,
+        attempt=attempt,
+    )
+
+
+def lost(tier: Tier, attempt: int) -> Result:
+    """Return the result of a run whose worker went away."""
+    return Result(status=Status.WORKER_LOST, tier=tier, attempt=attempt)
+
+
+def _status_of_exit(code: int, ending: Ending, limits: Limits) -> Status:
+    if code == 0:
+        return Status.OK
+    if code == _UNCAUGHT_EXCEPTION and ending.memory_error:
+        return Status.MEMORY_LIMIT
+    if code > 0:
+        return Status.ERROR
+    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and ending.cpu_s >= limits.cpu_s):
+        return Status.CPU_LIMIT
+    return Status.KILLED

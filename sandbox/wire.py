@@ -1,0 +1,106 @@
+"""The two messages between the parent and a slot: a call, and how it ended.
+
+Both are a fixed header and raw bytes; neither side ever unpickles or evaluates what the other sent.
+Standard library only: a zygote loads this file, too. Knows nothing of sockets or processes.
+"""
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+_CALL = struct.Struct("!QQddQQQQ")
+_ENDING = struct.Struct("!BiBQQQQddQ")
+CALL_HEADER_BYTES = _CALL.size
+ENDING_HEADER_BYTES = _ENDING.size
+
+
+class Cause(IntEnum):
+    """Why a run ended, as its slot knows from the kernel and from the clock."""
+
+    EXITED = 0
+    WALL = 1
+    CPU = 2
+    MEMORY = 3
+    OUTPUT = 4
+    PROCESSES = 5
+    FAULT = 6
+
+
+class Call(NamedTuple):
+    """One run that is asked of a slot."""
+
+    code: bytes
+    stdin: bytes
+    wall_s: float
+    cpu_s: float
+    memory_bytes: int
+    disk_bytes: int
+    output_bytes: int
+    processes: int
+
+
+class Ending(NamedTuple):
+    """What a slot observed. ``wait_status`` is the kernel's, as ``os.wait4`` returns it.
+
+    ``memory_error`` is the runner's note that an uncaught ``MemoryError`` ended the program.
+    """
+
+    cause: Cause
+    wait_status: int
+    memory_error: bool
+    stdout: bytes
+    stderr: bytes
+    stdout_dropped: int
+    stderr_dropped: int
+    cpu_s: float
+    wall_s: float
+    peak_memory_bytes: int
+
+
+def pack_call(call: Call) -> bytes:
+    """Encode a call: header, code, standard input."""
+    code, stdin, *numbers = call
+    return _CALL.pack(len(code), len(stdin), *numbers) + code + stdin
+
+
+def call_body_sizes(header: bytes) -> tuple[int, int]:
+    """Return how many bytes of code and of standard input follow a call's header."""
+    code, stdin, *_ = _CALL.unpack(header)
+    return code, stdin
+
+
+def unpack_call(header: bytes, code: bytes, stdin: bytes) -> Call:
+    """Decode a call."""
+    _, _, wall_s, cpu_s, memory, disk, output, processes = _CALL.unpack(header)
+    return Call(code, stdin, wall_s, cpu_s, memory, disk, output, processes)
+
+
+def pack_ending(ending: Ending) -> bytes:
+    """Encode an ending: header, stdout, stderr."""
+    cause, status, memory_error, stdout, stderr, *numbers = ending
+    header = _ENDING.pack(cause, status, memory_error, len(stdout), len(stderr), *numbers)
+    return header + stdout + stderr
+
+
+def ending_body_sizes(header: bytes) -> tuple[int, int]:
+    """Return how many bytes of stdout and of stderr follow an ending's header."""
+    fields = _ENDING.unpack(header)
+    return fields[3], fields[4]
+
+
+def unpack_ending(header: bytes, stdout: bytes, stderr: bytes) -> Ending:
+    """Decode an ending."""
+    cause, status, memory_error, _, _, *numbers = _ENDING.unpack(header)
+    out_dropped, err_dropped, cpu_s, wall_s, peak = numbers
+    return Ending(
+        Cause(cause),
+        status,
+        bool(memory_error),
+        stdout,
+        stderr,
+        out_dropped,
+        err_dropped,
+        cpu_s,
+        wall_s,
+        peak,
+    )
