@@ -1,23 +1,22 @@
 """The event log: one append-only file of JSON lines, which recording, attribution and replay all share.
 
-The first line is a ``Header``; every further line is one event struct. Lines are flushed once a second and
-at close. A torn last line (a process that was killed) is tolerated and reported; any other unreadable
-line is an error that names it. Knows nothing of what the events mean.
+The first line is a ``Header``; every further line is one event struct. A torn last line (a process that
+was killed) is tolerated and reported; any other unreadable line is an error that names it. ``emit`` only
+buffers and never raises; ``flush`` does the writing. Knows nothing of what the events mean.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 import msgspec
 
-from headway.errors import HeadwayError, InputError
+from headway.errors import InputError
+from headway.jsonl import JsonLines
 from headway.scheduler import events
 
 SCHEMA = "headway.events"
 VERSION = 1
-FLUSH_S = 1.0
 
 AnyEvent = (
     events.EngineChanged
@@ -48,44 +47,24 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventLog:
-    """Writes an event log; an event sink. Raises ``HeadwayError`` where the disk takes no more."""
+    """Writes an event log; an event sink. Its owner flushes it, about once a second, and closes it."""
 
     def __init__(self, path: Path, header: Header) -> None:
-        self.path = path
-        self._encoder = msgspec.json.Encoder()
-        self._buffer = bytearray()
-        self._flushed = time.monotonic()
-        self._file = path.open("xb", buffering=0)
-        self._write(header)
+        self._lines = JsonLines(path)
+        self._lines.add(header)
         self.flush()
 
     def emit(self, event: events.Event) -> None:
-        """Append one event."""
-        self._write(event)
-        if time.monotonic() - self._flushed > FLUSH_S:
-            self.flush()
+        """Append one event; never raises."""
+        self._lines.add(event)
 
     def flush(self) -> None:
-        """Hand everything so far to the operating system."""
-        self._flushed = time.monotonic()
-        while self._buffer:
-            try:
-                written = self._file.write(self._buffer)
-            except OSError as error:
-                raise HeadwayError(f"{self.path}: cannot write the event log: {error.strerror}") from error
-            del self._buffer[: written or 0]
+        """Hand every event so far to the operating system; raises ``HeadwayError`` where it takes no more."""
+        self._lines.flush()
 
     def close(self) -> None:
         """Flush and close; safe to call twice."""
-        if not self._file.closed:
-            try:
-                self.flush()
-            finally:
-                self._file.close()
-
-    def _write(self, record: msgspec.Struct) -> None:
-        self._encoder.encode_into(record, self._buffer, -1)
-        self._buffer += b"\n"
+        self._lines.close()
 
 
 class Reader:

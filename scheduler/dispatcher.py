@@ -29,7 +29,7 @@ class Dispatch(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The trajectory's ready turn has to wait, for this reason: said as it arrives, and if the reason changes."""
+    """The trajectory's ready turn has to wait, for this reason; said on arrival and if the reason changes."""
 
     trajectory: str
     reason: Reason

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+Phase = Literal["rollout", "training", "evaluation", "idle"]
 EngineState = Literal["starting", "ready", "weight_sync", "down", "stopped"]
 
 
@@ -128,7 +129,7 @@ class ToolEnded(Event, frozen=True, kw_only=True):
 class PhaseChanged(Event, frozen=True, kw_only=True):
     """The job around the rollouts is in another phase."""
 
-    phase: Literal["rollout", "training", "evaluation", "idle"]
+    phase: Phase
     step: int
 
 

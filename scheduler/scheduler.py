@@ -6,7 +6,7 @@ Knows nothing of placement (``turns`` and the core below it) or of what an agent
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,11 @@ class EpisodeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scheduler:
-    """Runs episodes on a fleet of engines. ``close`` ends what runs; the engines stay their owner's."""
+    """Runs episodes on a fleet of engines, which stay their owner's.
+
+    ``on_rollout`` is told each rollout as it ends, before its group is complete. Groups are numbered from
+    ``first_group`` + 1.
+    """
 
     def __init__(
         self,
@@ -46,15 +50,18 @@ class Scheduler:
         episodes: EpisodeConfig,
         turns: TurnConfig,
         sink: EventSink | None = None,
+        on_rollout: Callable[[Rollout], None] = lambda rollout: None,
+        first_group: int = 0,
     ) -> None:
         self._agent = agent
         self._reward = reward
         self._config = episodes
+        self._on_rollout = on_rollout
         self._sink: EventSink = sink or Discard()
         self._turns = Turns(engines, config=turns, policy=policy, sink=self._sink)
         self._hooks = Hooks(self._turns.run, self._tool_started, self._tool_ended)
         self._running: set[asyncio.Task[Group]] = set()
-        self._groups = 0
+        self._groups = first_group
 
     def submit(self, task: Task, *, samples: int) -> asyncio.Task[Group]:
         """Start ``samples`` trajectories of a task; the result is their group. Cancelling it ends them."""
@@ -122,6 +129,7 @@ class Scheduler:
             self._turns.ended(id, failed=failure is not None)
             rollout = _record(episode, outcome, reward, failure)
             self._note_end(rollout)
+        self._on_rollout(rollout)
         return rollout
 
     async def _score(self, episode: Episode, outcome: Outcome) -> float | None:

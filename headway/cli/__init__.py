@@ -1,0 +1,1 @@
+"""The command line: the place that wires the five folders together."""

@@ -1,0 +1,206 @@
+"""The commands, their options and their help. Each command's work is in a module of its own."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.console import Console
+
+from headway.errors import HeadwayError, InputError
+
+app = typer.Typer(
+    name="headway",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    help="""Rollouts for agentic reinforcement learning: engines kept busy by KV-cache headroom.
+
+    Start with [bold]headway demo[/]: the whole loop on this machine, without a GPU or a download.
+
+    Exit status: 0 done, 1 failed (the message says why), 2 unusable input or options, 130 and 143 ended by
+    Ctrl-C and SIGTERM.""",
+)
+
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.")
+]
+Run = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The run folder to make. Default: runs/NAME-DATE-TIME."),
+]
+
+
+@app.command()
+def demo(
+    run: Run = None,
+    json: Json = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Optimiser steps. Default: 30.")
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="headroom (default), static or sticky_least_loaded."),
+    ] = None,
+) -> None:
+    """Run the whole loop on an embedded default, in a few minutes and without a GPU.
+
+    Two vLLM engines start from a small policy that headway ships. It solves arithmetic by writing Python,
+    which runs in a sandbox; the scheduler shares out two small KV caches; GRPO-RoC trains it, and every
+    step's weights go into the live engines. Ends with the policy before and after, and with where each
+    engine's time went.
+    """
+    import msgspec
+
+    from .config import TrainConfig
+    from .recipes import load_recipe
+    from .training import run_training
+
+    config = load_recipe("demo", TrainConfig)
+    if steps is not None:
+        config = msgspec.structs.replace(config, grpo=msgspec.structs.replace(config.grpo, steps=steps))
+    if policy is not None:
+        config = msgspec.structs.replace(config, policy=policy)
+    run_training(config, run=run, json_file=json, console=Console())
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option(metavar="FILE.toml", help="The run's configuration.")],
+    run: Run = None,
+    json: Json = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only read and check the configuration, the model and the tasks.")
+    ] = False,
+) -> None:
+    """Train a model with GRPO-RoC on your own tasks.
+
+    The configuration is one TOML file; `headway/trainer/recipes/demo.toml` is a complete one. The least is a
+    model folder and a task file:
+
+        model = "path/to/model"
+
+        [data]
+        train = "tasks.jsonl"
+        held_out = "held_out.jsonl"
+    """
+    from headway.trainer.config_file import load_config
+
+    from .config import TrainConfig
+    from .training import check_training, run_training
+
+    settings = load_config(config, TrainConfig)
+    if check:
+        check_training(settings)
+        Console().print(f"{config}: nothing wrong found", highlight=False)
+        return
+    run_training(settings, run=run, json_file=json, console=Console())
+
+
+@app.command()
+def rollout(
+    model: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="An HF model folder, or `tiny` for the policy that headway ships."),
+    ],
+    tasks: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help='One task a line: {"id", "prompt" | "messages", "answer"?}; or `arithmetic`: 64 tasks.',
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Where the rollouts go, as they finish.")],
+    engines: Annotated[int, typer.Option(metavar="N", help="vLLM engines to start.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, metavar="K", help="Rollouts of each task.")] = 1,
+    policy: Annotated[
+        str, typer.Option(metavar="NAME", help="headroom, static or sticky_least_loaded.")
+    ] = "headroom",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a file: roll out only what it lacks.")
+    ] = False,
+    max_context: Annotated[
+        int | None, typer.Option(metavar="TOKENS", help="Longest trajectory. Default: the model's own.")
+    ] = None,
+    kv_tokens: Annotated[
+        int | None, typer.Option(metavar="TOKENS", help="KV cache of each engine. Default: what fits.")
+    ] = None,
+    max_turns: Annotated[int, typer.Option(min=1, metavar="N", help="Model turns in a rollout.")] = 10,
+    max_turn_tokens: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Tokens in one turn.")] = 4096,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of sampling.")] = 1.0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="What the engines run on.")] = "auto",
+    tensor_parallel_size: Annotated[int, typer.Option(min=1, metavar="N", help="GPUs of one engine.")] = 1,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Also write the event log here.")
+    ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="Add each rollout's transcript to its record.")
+    ] = False,
+    json: Json = None,
+) -> None:
+    """Roll out your own model on your own tasks.
+
+    A record has id, group, task, tokens, mask (what the model wrote), logprobs, versions, turns, tool_calls
+    with their status, answer, reward (None without a true answer), finish_reason and failure. Records are
+    written as rollouts finish; after an interruption, --resume rolls out what is missing.
+    """
+    from typing import get_args
+
+    from headway.scheduler import AgentLimits
+
+    from .config import Device, EnginesConfig, SamplingConfig, SessionConfig
+    from .rollouts import RolloutJob, run_rollouts
+
+    if device not in get_args(Device):
+        raise InputError(f"--device {device}: choose one of {', '.join(get_args(Device))}")
+    config = SessionConfig(
+        model=model,
+        policy=policy,
+        engines=EnginesConfig(
+            count=engines,
+            kv_tokens=kv_tokens,
+            max_context=max_context,
+            device=cast(Device, device),
+            tensor_parallel_size=tensor_parallel_size,
+        ),
+        sampling=SamplingConfig(temperature=temperature, top_p=top_p),
+        agent=AgentLimits(max_turns=max_turns, max_turn_tokens=max_turn_tokens),
+    )
+    job = RolloutJob(tasks=tasks, samples=samples, out=out, resume=resume, events=events, with_text=text)
+    run_rollouts(config, job, json_file=json, console=Console(stderr=True))
+
+
+@app.command()
+def doctor(json: Json = None) -> None:
+    """Say what works on this machine, what does not, and how to mend it.
+
+    Exit status 0 where everything needed works, 1 where something needed does not.
+    """
+    from .doctor import examine, print_findings
+    from .summary import write_json
+
+    findings = examine()
+    print_findings(Console(), findings)
+    if json is not None:
+        write_json(json, findings)
+    if any(finding.needed and not finding.works for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command("cold-start")
+def cold_start(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The HF folder to make.")],
+    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimiser steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the data, the initial weights and their order.")] = 0,
+    json: Json = None,
+) -> None:
+    """Make the shipped policy from scratch: tokenizer, data, model, supervised training.
+
+    About ten minutes on two cores. The tasks and the demonstrations are generated; nothing is downloaded.
+    """
+    from .cold_start import run_cold_start
+
+    if out.exists():
+        raise HeadwayError(f"{out}: is there already; give another folder")
+    run_cold_start(out, steps=steps, seed=seed, json_file=json, console=Console())

@@ -1,0 +1,66 @@
+"""What a training run is made of: the one struct that a configuration file decodes into."""
+
+import msgspec
+
+from headway.engine.config import Device, Dtype
+from headway.scheduler import AgentLimits
+from headway.trainer.grpo import EvalConfig, GrpoConfig
+
+
+class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Task files to train on and to hold out, or ``arithmetic`` for the tasks that headway generates."""
+
+    train: str = "arithmetic"
+    held_out: str = "arithmetic"
+
+
+class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fleet. ``kv_tokens`` caps the KV cache of each engine, ``max_context`` a trajectory, in tokens."""
+
+    count: int = 2
+    kv_tokens: int | None = None
+    max_context: int | None = None
+    block_size: int = 32
+    max_num_seqs: int = 256
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    gpu_memory_utilization: float = 0.9
+    tensor_parallel_size: int = 1
+    threads: int = 1
+
+
+class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How tokens are drawn."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+
+class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Workers (0: one a core) and the limits of one tool call."""
+
+    workers: int = 0
+    wall_s: float = 4.0
+    memory_mib: int = 512
+
+
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it takes to roll out: a model, engines, a policy, an agent with its sandbox."""
+
+    model: str
+    policy: str = "headroom"
+    engines: EnginesConfig = EnginesConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    agent: AgentLimits = AgentLimits()
+    sandbox: SandboxConfig = SandboxConfig()
+
+
+class TrainConfig(SessionConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training run. ``model`` is a folder, or ``tiny`` for the policy that headway ships."""
+
+    name: str = "train"
+    data: DataConfig = DataConfig()
+    grpo: GrpoConfig = GrpoConfig()
+    evaluation: EvalConfig = EvalConfig()
+    trainer_device: str = "cpu"
+    checkpoint_every: int = 0

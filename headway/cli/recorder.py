@@ -1,0 +1,55 @@
+"""Takes every event of a run: to the log, to the attribution, and to whoever watches."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from headway.profiles.attribution import Attribution, Cause
+from headway.profiles.event_log import EventLog, Header
+from headway.scheduler.events import Event, EventSink, now_ns
+
+Spent = dict[str, dict[Cause, int]]
+
+
+class Recorder:
+    """An event sink. ``lap`` says where the engines' time went since the last lap."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        engines: Sequence[str],
+        model: str,
+        policy: str,
+        watchers: Sequence[EventSink] = (),
+    ) -> None:
+        start = now_ns()
+        header = Header(t=start, wall_ns=time.time_ns(), engines=list(engines), model=model, policy=policy)
+        self.log = EventLog(path, header)
+        self._attribution = Attribution(engines, start)
+        self._watchers = watchers
+        self._lap: tuple[Spent, int] = ({}, 0)
+
+    def emit(self, event: Event) -> None:
+        """Pass one event on."""
+        self.log.emit(event)
+        self._attribution.take(event)
+        for watcher in self._watchers:
+            watcher.emit(event)
+
+    def total(self) -> tuple[Spent, int]:
+        """Nanoseconds by engine and cause since the start, and the wall time that each engine's sum to."""
+        self._attribution.advance(now_ns())
+        return self._attribution.spent(), self._attribution.wall_ns
+
+    def lap(self) -> tuple[Spent, int]:
+        """The same since the last call."""
+        (before, wall_before), (spent, wall) = self._lap, self.total()
+        self._lap = spent, wall
+        difference = {
+            engine: {cause: ns - before.get(engine, {}).get(cause, 0) for cause, ns in causes.items()}
+            for engine, causes in spent.items()
+        }
+        return {
+            e: {c: ns for c, ns in causes.items() if ns} for e, causes in difference.items()
+        }, wall - wall_before

@@ -1,0 +1,147 @@
+"""Opens everything that a rollout needs, in order, and closes it again: chat, sandbox, engines, scheduler."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+import headway
+from headway.engine import EngineConfig, EngineInfo, Fleet
+from headway.errors import InputError
+from headway.sandbox import Limits, ZygoteSandbox
+from headway.scheduler import (
+    AnswerReward,
+    Chat,
+    EpisodeConfig,
+    HermesAgent,
+    PythonTool,
+    Rollout,
+    Scheduler,
+    Task,
+    TurnConfig,
+    make_policy,
+)
+from headway.scheduler.events import EngineChanged, EventSink, now_ns
+from headway.scheduler.hermes import PYTHON_TOOL
+
+from .config import SessionConfig
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What is open."""
+
+    scheduler: Scheduler
+    engines: list[EngineInfo]
+    chat: Chat
+    tier: str
+
+
+def model_folder(model: str) -> Path:
+    """The folder of a model; ``tiny`` is the policy that headway ships."""
+    return Path(headway.__file__).parent / "trainer" / "tiny_policy" if model == "tiny" else Path(model)
+
+
+def engine_ids(config: SessionConfig) -> list[str]:
+    """The ids that the fleet's engines will have."""
+    return [f"engine-{index}" for index in range(config.engines.count)]
+
+
+def check(config: SessionConfig, fleet: Fleet, chat: Chat, tasks: Iterable[Task]) -> int:
+    """Find what cannot work before anything is started; returns the longest context in tokens."""
+    make_policy(config.policy)
+    context = fleet.config.max_context
+    assert context is not None
+    kv_tokens = config.engines.kv_tokens
+    if kv_tokens is not None and kv_tokens < context:
+        raise InputError(
+            f"a KV cache of {kv_tokens} tokens is too small for one trajectory of {context}: raise "
+            "kv_tokens (--kv-tokens) or lower max_context (--max-context)"
+        )
+    for task in tasks:
+        length = len(chat.prompt(task.messages))
+        if length >= context:
+            raise InputError(
+                f"task {task.id}: its prompt has {length} tokens, and the context is {context}; shorten it "
+                "or raise max_context (--max-context)"
+            )
+    return context
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    config: SessionConfig,
+    *,
+    tasks: Iterable[Task],
+    log_dir: Path,
+    sink: EventSink,
+    on_phase: Callable[[str, str], None],
+    on_rollout: Callable[[Rollout], None] = lambda rollout: None,
+    first_group: int = 0,
+) -> AsyncIterator[Session]:
+    """Check, start, yield, stop. Nothing is left running, however the body ends."""
+    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
+
+    def phase(engine: str, name: str) -> None:
+        on_phase(engine, name)
+        if name == "ready":
+            sink.emit(EngineChanged(t=now_ns(), engine=engine, state="ready", weight_version=0))
+
+    fleet = make_fleet(config, log_dir, phase)
+    context = check(config, fleet, chat, tasks)
+    limits = Limits(
+        wall_s=config.sandbox.wall_s,
+        cpu_s=config.sandbox.wall_s,
+        memory_bytes=config.sandbox.memory_mib << 20,
+    )
+    workers = config.sandbox.workers or os.cpu_count() or 1
+    async with await ZygoteSandbox.start(workers=workers) as sandbox:
+        for id in engine_ids(config):
+            sink.emit(EngineChanged(t=now_ns(), engine=id, state="starting"))
+        async with fleet:
+            agent = HermesAgent(chat, [PythonTool(sandbox, limits)], config.agent)
+            scheduler = Scheduler(
+                fleet.engines,
+                policy=make_policy(config.policy),
+                agent=agent,
+                reward=AnswerReward(sandbox),
+                episodes=EpisodeConfig(max_context=context),
+                turns=TurnConfig(
+                    temperature=config.sampling.temperature,
+                    top_p=config.sampling.top_p,
+                    stop_token_ids=agent.stop_token_ids,
+                ),
+                sink=sink,
+                on_rollout=on_rollout,
+                first_group=first_group,
+            )
+            try:
+                yield Session(scheduler, [engine.info for engine in fleet.engines], chat, sandbox.tier)
+            finally:
+                await asyncio.shield(scheduler.close())
+                for id in engine_ids(config):
+                    sink.emit(EngineChanged(t=now_ns(), engine=id, state="stopped"))
+
+
+def make_fleet(config: SessionConfig, log_dir: Path, on_phase: Callable[[str, str], None]) -> Fleet:
+    """The fleet that a session asks for, checked and not yet started."""
+    engines = config.engines
+    return Fleet(
+        EngineConfig(
+            model=str(model_folder(config.model)),
+            device=engines.device,
+            dtype=engines.dtype,
+            max_context=engines.max_context,
+            max_num_seqs=engines.max_num_seqs,
+            kv_tokens=engines.kv_tokens,
+            block_size=engines.block_size,
+            gpu_memory_utilization=engines.gpu_memory_utilization,
+            tensor_parallel_size=engines.tensor_parallel_size,
+            threads=engines.threads,
+        ),
+        engines=engines.count,
+        log_dir=log_dir,
+        on_phase=on_phase,
+    )

@@ -1,0 +1,208 @@
+"""What a run looks like while it runs: a live display on a terminal, one line a step elsewhere."""
+
+from collections import deque
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from headway.scheduler.events import (
+    EngineChanged,
+    EngineLoad,
+    Event,
+    Parked,
+    PhaseChanged,
+    ToolEnded,
+    ToolStarted,
+    TrajectoryEnded,
+    TrajectoryStarted,
+    TurnDispatched,
+    TurnEnded,
+    TurnReady,
+)
+
+from .config import TrainConfig
+from .run_folder import RunFolder
+from .session import engine_ids
+from .summary import EvalSummary, StepSummary, Trajectories
+
+_STEPS_SHOWN = 12
+
+
+class _EngineView:
+    def __init__(self) -> None:
+        self.state = "waiting"
+        self.turns: set[str] = set()
+        self.kv_usage = 0.0
+        self.tokens = 0
+        self.parked = 0
+
+
+class View:
+    """An event sink that keeps the figures of the moment, and draws them."""
+
+    def __init__(self, console: Console, config: TrainConfig, folder: RunFolder) -> None:
+        self.trajectories = Trajectories()
+        self._console = console
+        self._title = Text.from_markup(
+            f"[bold]headway {escape(config.name)}[/]  {escape(config.model)} · {config.policy} · "
+            f"{escape(str(folder.path))}"
+        )
+        self._steps_wanted = config.grpo.steps
+        self._engines = {id: _EngineView() for id in engine_ids(config)}
+        self._phase, self._step = "starting engines", 0
+        self._done, self._wanted = 0, 1
+        self._ready = self._tools = 0
+        self._steps: deque[StepSummary] = deque(maxlen=_STEPS_SHOWN)
+        self._evals: list[EvalSummary] = []
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "View":
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(self._title, soft_wrap=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def on_phase(self, engine: str, phase: str) -> None:
+        """Take in how an engine's start goes."""
+        self._engines[engine].state = phase
+        if not self._console.is_terminal:
+            self._console.print(f"{engine}: {phase}", highlight=False)
+
+    def on_group(self, phase: str, done: int, wanted: int) -> None:
+        """Take in that a group is complete."""
+        self._done, self._wanted = done, wanted
+
+    def on_step(self, step: StepSummary) -> None:
+        """Take in that a step is over."""
+        self._steps.append(step)
+        if not self._console.is_terminal:
+            diff = "-" if step.logprob_max_abs_diff is None else f"{step.logprob_max_abs_diff:.1e}"
+            self._console.print(
+                f"step {step.step:3}/{self._steps_wanted}  pass@1 {step.pass_at_1:.3f}  "
+                f"tool errors in correct {step.tool_error_in_correct:.3f}  kept {step.kept}  "
+                f"{step.tokens_per_s:.0f} tokens/s  preemptions {step.preemptions}  "
+                f"logprob diff {diff}  {step.seconds:.1f} s",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def on_evaluation(self, evaluation: EvalSummary) -> None:
+        """Take in that an evaluation is over."""
+        self._evals.append(evaluation)
+        if not self._console.is_terminal:
+            self._console.print(_say_evaluation(evaluation), highlight=False)
+
+    def emit(self, event: Event) -> None:
+        """Keep count."""
+        match event:
+            case EngineChanged():
+                self._engines[event.engine].state = event.state.replace("_", " ")
+            case EngineLoad():
+                self._engines[event.engine].kv_usage = event.kv_usage
+            case TrajectoryStarted():
+                self.trajectories.started += 1
+            case TrajectoryEnded(status=status):
+                if status == "finished":
+                    self.trajectories.finished += 1
+                else:
+                    self.trajectories.failed += 1
+                for engine in self._engines.values():
+                    engine.turns.discard(event.trajectory)
+            case TurnReady():
+                self._ready += 1
+            case TurnDispatched():
+                self._ready -= 1
+                self._engines[event.engine].turns.add(event.trajectory)
+            case TurnEnded():
+                self._engines[event.engine].turns.discard(event.trajectory)
+                self._engines[event.engine].tokens += event.generated
+            case Parked():
+                self._engines[event.engine].parked += 1
+            case ToolStarted():
+                self._tools += 1
+            case ToolEnded():
+                self._tools -= 1
+            case PhaseChanged():
+                self._phase, self._step = event.phase, event.step
+                self._done = 0
+            case _:
+                pass
+
+    def _render(self) -> RenderableType:
+        parts: list[RenderableType] = [self._title, "", self._render_engines(), "", self._render_progress()]
+        parts += [Text("  " + _say_evaluation(evaluation)) for evaluation in self._evals]
+        if self._steps:
+            parts += ["", self._render_steps()]
+        return Group(*parts)
+
+    def _render_engines(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for id, engine in self._engines.items():
+            table.add_row(
+                Text("  " + id, style="bold"),
+                Text(engine.state, style="green" if engine.state == "ready" else "yellow"),
+                f"{len(engine.turns):3} turns running",
+                Text("KV ") + Text(f"{engine.kv_usage:4.0%}", style="cyan"),
+                ProgressBar(total=1.0, completed=engine.kv_usage, width=20),
+                f"{engine.tokens:,} tokens",
+                f"{engine.parked} parked",
+            )
+        return table
+
+    def _render_progress(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        step = f"step {self._step}/{self._steps_wanted}" if self._step else "start"
+        table.add_row(
+            Text(f"  {step}", style="bold"),
+            Text(self._phase, style="magenta"),
+            ProgressBar(total=self._wanted, completed=self._done, width=30),
+            f"{self._done}/{self._wanted} groups",
+            f"{self._ready} waiting for headroom, {self._tools} in tools",
+        )
+        return table
+
+    def _render_steps(self) -> Table:
+        table = Table(box=None, pad_edge=True, header_style="dim")
+        for column in (
+            "step",
+            "pass@1",
+            "tool errors in correct",
+            "kept",
+            "tokens/s",
+            "preempted",
+            "logprob diff",
+            "s",
+        ):
+            table.add_column(column, justify="right")
+        for step in self._steps:
+            diff = "-" if step.logprob_max_abs_diff is None else f"{step.logprob_max_abs_diff:.1e}"
+            table.add_row(
+                str(step.step),
+                f"{step.pass_at_1:.3f}",
+                f"{step.tool_error_in_correct:.1%}",
+                str(step.kept),
+                f"{step.tokens_per_s:,.0f}",
+                str(step.preemptions),
+                diff,
+                f"{step.seconds:.1f}",
+            )
+        return table
+
+
+def _say_evaluation(evaluation: EvalSummary) -> str:
+    return (
+        f"held-out after step {evaluation.step}: pass@1 {evaluation.pass_at_1:.3f} of {evaluation.n}, "
+        f"tool errors in correct rollouts {evaluation.tool_error_in_correct:.1%}"
+    )

@@ -1,0 +1,47 @@
+"""An append-only JSON-lines file that never blocks its writers: ``add`` buffers, its owner flushes.
+
+Invariants: ``add`` never raises for the disk's sake; after ``flush`` every record added so far is with the
+operating system, or a ``HeadwayError`` says why not. Knows nothing of what the records mean.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headway.errors import HeadwayError
+
+
+class JsonLines:
+    """Writes records, one a line. ``append`` allows the file to be there already."""
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        self.path = path
+        self._encoder = msgspec.json.Encoder()
+        self._buffer = bytearray()
+        try:
+            self._file = path.open("ab" if append else "xb", buffering=0)
+        except OSError as error:
+            raise HeadwayError(f"{path}: cannot make the file: {error.strerror}") from error
+
+    def add(self, record: Any) -> None:
+        """Take one record."""
+        self._encoder.encode_into(record, self._buffer, -1)
+        self._buffer += b"\n"
+
+    def flush(self) -> None:
+        """Hand every record so far to the operating system."""
+        while self._buffer:
+            try:
+                written = self._file.write(self._buffer)
+            except OSError as error:
+                raise HeadwayError(f"{self.path}: cannot write: {error.strerror}") from error
+            del self._buffer[: written or 0]
+
+    def close(self) -> None:
+        """Flush and close; safe to call twice."""
+        if not self._file.closed:
+            try:
+                self.flush()
+            finally:
+                self._file.close()

@@ -1,0 +1,45 @@
+"""One TOML file decodes into one nested struct; what does not fit is named, with the nearest thing that does."""
+
+import difflib
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from headway.errors import InputError
+
+T = TypeVar("T")
+
+
+def load_config(path: Path, kind: type[T]) -> T:
+    """Decode a TOML file as ``kind``; raises ``InputError`` that names the key that does not fit."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the configuration: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {_explain(str(error), kind)}") from error
+
+
+def _explain(message: str, kind: Any) -> str:
+    unknown = re.fullmatch(r"Object contains unknown field `(.+)`(?: - at `\$(.*)`)?", message)
+    if unknown is None:
+        return message.replace(" - at `$.", " - at `").replace("Object ", "The file ", 1)
+    key, where = unknown[1], (unknown[2] or "").strip(".")
+    for part in filter(None, where.split(".")):
+        kind = _struct(typing.get_type_hints(kind)[part])
+    known = [field.encode_name for field in msgspec.structs.fields(kind)]
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    place = f"[{where}] has no key" if where else "there is no key"
+    hint = f"did you mean `{near[0]}`?" if near else f"the keys are: {', '.join(known)}"
+    return f"{place} `{key}`; {hint}"
+
+
+def _struct(annotation: Any) -> Any:
+    """The struct in an annotation, which may be optional."""
+    if isinstance(annotation, types.UnionType):
+        return next(arg for arg in typing.get_args(annotation) if arg is not type(None))
+    return annotation

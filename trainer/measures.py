@@ -1,0 +1,55 @@
+"""What a set of rollouts says of the policy: success, tool errors, lengths. Pure arithmetic over records."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headway.scheduler import Rollout
+
+
+class RolloutMeasures(msgspec.Struct, frozen=True, kw_only=True):
+    """Means over the rollouts that were scored; shares are of 1; lengths are in tokens.
+
+    ``tool_error_in_correct`` is failed tool calls / tool calls in rollouts with a positive reward.
+    """
+
+    trajectories: int
+    failed: int
+    pass_at_1: float
+    tool_error: float
+    tool_error_in_correct: float
+    turns: float
+    generated_tokens: int
+    response_tokens: float
+    truncated: float
+    preemptions: int
+    staleness: float
+
+
+def measure(rollouts: Sequence[Rollout], *, version: int) -> RolloutMeasures:
+    """Sum up rollouts; ``version`` is that of the weights in force, which staleness is counted from."""
+    scored = [rollout for rollout in rollouts if rollout.reward is not None]
+    written = [
+        v for rollout in scored for v, model in zip(rollout.versions, rollout.mask, strict=True) if model
+    ]
+    return RolloutMeasures(
+        trajectories=len(rollouts),
+        failed=sum(rollout.failure is not None for rollout in rollouts),
+        pass_at_1=_mean([float(rollout.reward or 0.0) for rollout in scored]),
+        tool_error=_tool_errors(scored),
+        tool_error_in_correct=_tool_errors([rollout for rollout in scored if rollout.reward]),
+        turns=_mean([len(rollout.turns) for rollout in scored]),
+        generated_tokens=sum(rollout.generated for rollout in rollouts),
+        response_tokens=_mean([rollout.generated for rollout in scored]),
+        truncated=_mean([rollout.finish_reason in ("length", "context", "max_turns") for rollout in scored]),
+        preemptions=sum(turn.preemptions for rollout in rollouts for turn in rollout.turns),
+        staleness=_mean([version - v for v in written]),
+    )
+
+
+def _tool_errors(rollouts: Sequence[Rollout]) -> float:
+    return _mean([call.failed for rollout in rollouts for call in rollout.tool_calls])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
