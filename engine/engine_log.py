@@ -5,7 +5,7 @@ from pathlib import Path
 
 TAIL_BYTES = 200_000
 EXCEPTION = re.compile(r"(?:^|\s)((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b(?::\s.*)?)$")
-CONSEQUENCES = ("Engine core initialization failed", "EngineDeadError")
+CONSEQUENCES = ("Engine core initialization failed", "EngineDeadError", "EngineError", "CancelledError")
 PREFIX = re.compile(r"^\(\w+ pid=\d+\)\s*(?:ERROR\s+\S+ \S+ \[[^\]]*\]\s*)?")
 
 

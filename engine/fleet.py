@@ -73,8 +73,8 @@ class Fleet:
             late = [f"engine-{index}" for index, task in enumerate(starts) if _unfinished(task)]
             await _undo(starts)
             raise EngineError(
-                f"{', '.join(late)} did not start within {self._start_timeout_s:g} s; allow more time or look "
-                f"into the logs in {logs}"
+                f"{', '.join(late)} did not start within {self._start_timeout_s:g} s; allow more time or "
+                f"look into the logs in {logs}"
             ) from None
         except BaseException:
             await _undo(starts)
@@ -130,7 +130,9 @@ def _unfinished(task: asyncio.Task[EngineProcess]) -> bool:
 async def _undo(starts: list[asyncio.Task[EngineProcess]]) -> None:
     """Stop every engine of ``starts``, in whatever state it is."""
     for task in starts:
-        task.cancel()
+        if not task.cancelling():
+            # Cancelled a second time, it would not wait for its process to end.
+            task.cancel()
     for result in await asyncio.gather(*starts, return_exceptions=True):
         if isinstance(result, EngineProcess):
             await result.close()

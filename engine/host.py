@@ -2,7 +2,8 @@
 
 Run as ``python -m headway.engine.host SOCKET_FD PARENT_PID``. Invariants: ends, with everything that vLLM
 started, when the socket closes, the parent ends, the engine dies or a call fails in a way that nobody
-foresaw; a terminal's Ctrl-C does not reach it. Its output is the engine's log. Knows nothing of the other engines.
+foresaw; a terminal's Ctrl-C does not reach it. Its output is the engine's log. Knows nothing of the
+other engines.
 """
 
 import asyncio
@@ -51,9 +52,7 @@ class Host:
         from .vllm_engine import VllmEngine
 
         self._send(wire.Phase("loading the model"))
-        return await VllmEngine.start(
-            start.config, engine_id=start.engine_id, on_stats=lambda stats: self._send_stats(stats)
-        )
+        return await VllmEngine.start(start.config, engine_id=start.engine_id, on_stats=self._send_stats)
 
     async def _serve(self, engine: "VllmEngine", call: wire.Call) -> None:
         try:
@@ -62,7 +61,7 @@ class Host:
             self._send(wire.Answer(call.call, error=str(error), refused=True))
         except EngineError as error:
             if engine.ended:
-                # The end of this process tells the other side, for all calls at once and with the log's cause.
+                # The end of this process tells the other side, for all calls at once.
                 raise
             self._send(wire.Answer(call.call, error=str(error)))
         else:
@@ -71,7 +70,7 @@ class Host:
     def _send_stats(self, stats: EngineStats) -> None:
         self._send(wire.Stats(stats))
 
-    def _send(self, message: wire.Message) -> None:
+    def _send(self, message: wire.Report) -> None:
         if not self._writer.is_closing():
             self._writer.write(wire.frame(message))
 

@@ -47,7 +47,7 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def check_weights(self, file: Path) -> None:
-        """Raise ``InputError`` unless ``file`` holds every tensor of this model, in its shape, and no other."""
+        """Raise ``InputError`` unless ``file`` holds just this model's tensors, each in its shape."""
         new, old = tensor_shapes(file), dict(self.shapes)
         if self.tied:
             new.pop(TIED_HEAD, None)
@@ -102,8 +102,9 @@ def _rope_stretch(text: dict[str, Any]) -> float:
     rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
     if rope.get("rope_type", rope.get("type")) != "yarn":
         return 1.0
-    original = rope.get("original_max_position_embeddings", text["max_position_embeddings"])
-    return max(1.0, float(rope.get("factor", 1.0)) * original / text["max_position_embeddings"])
+    positions = float(text["max_position_embeddings"])
+    original = float(rope.get("original_max_position_embeddings", positions))
+    return max(1.0, float(rope.get("factor", 1.0)) * original / positions)
 
 
 def _read_shapes(path: Path) -> Shapes:

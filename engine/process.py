@@ -129,17 +129,16 @@ class EngineProcess:
     async def close(self) -> None:
         """Ask the engine to stop, then kill what is left of its process group; safe to call twice."""
         self._end("it has been closed")
+        self._writer.close()
         try:
-            self._writer.close()
-            async with asyncio.timeout(CLOSE_S if self._info is not None else 0):
-                await self._process.wait()
-        except TimeoutError:
-            pass
+            await self._exited(CLOSE_S if self._info is not None else 0)
         finally:
             self._kill_group()
         await self._process.wait()
         if self._reports is not None:
             await self._reports
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
     async def _ready(self, on_phase: OnPhase) -> EngineInfo:
         while (report := await wire.read_report(self._reader)) is not None:
@@ -147,8 +146,7 @@ class EngineProcess:
                 return report.info
             if isinstance(report, wire.Phase):
                 on_phase(self.id, report.name)
-        await self._process.wait()
-        raise EngineError(f"engine {self.id} did not start: {cause_of_end(self.log)}\nits log: {self.log}")
+        raise EngineError(f"engine {self.id} did not start: {await self._cause()}\nits log: {self.log}")
 
     async def _read_reports(self) -> None:
         while (report := await wire.read_report(self._reader)) is not None:
@@ -157,9 +155,7 @@ class EngineProcess:
             elif isinstance(report, wire.Answer):
                 self._answer(report)
         if self._ended is None:
-            self._kill_group()
-            await self._process.wait()
-            self._end(f"it has died: {cause_of_end(self.log)}\nits log: {self.log}")
+            self._end(f"it has died: {await self._cause()}\nits log: {self.log}")
 
     def _answer(self, answer: wire.Answer) -> None:
         future = self._answers.pop(answer.call, None)
@@ -173,7 +169,7 @@ class EngineProcess:
     async def _call(self, call: wire.Call) -> Generation | None:
         if self._ended is not None:
             raise EngineError(f"engine {self.id}: {self._ended}")
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Generation | None] = asyncio.get_running_loop().create_future()
         self._answers[call.call] = future
         self._send(call)
         try:
@@ -185,7 +181,7 @@ class EngineProcess:
         self._last_call += 1
         return self._last_call
 
-    def _send(self, message: wire.Message) -> None:
+    def _send(self, message: wire.Command) -> None:
         if not self._writer.is_closing():
             self._writer.write(wire.frame(message))
 
@@ -198,6 +194,22 @@ class EngineProcess:
                 future.set_exception(EngineError(f"engine {self.id}: {self._ended}"))
         self._answers.clear()
 
+    async def _exited(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
+                return True
+        return False
+
+    async def _cause(self) -> str:
+        """Why the process ended, once it has closed its side of the socket."""
+        exited = await self._exited(CLOSE_S)
+        self._kill_group()
+        status = await self._process.wait()
+        if exited and status < 0:
+            return f"its process was killed by {signal.Signals(-status).name}"
+        return cause_of_end(self.log)
+
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -207,10 +219,15 @@ async def _spawn(engine_id: str, *, environment: dict[str, str], log: Path) -> E
     """The process of one engine: own session, no terminal, its output in ``log``, one socket to us."""
     ours, theirs = socket.socketpair()
     with theirs, log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "headway.engine.host", str(theirs.fileno()), str(os.getpid()),
-            stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-            env=environment, pass_fds=(theirs.fileno(),), start_new_session=True,
-        )  # fmt: skip
-    reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            # The last await: cancelled here, asyncio itself ends the process; later, the caller does.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "headway.engine.host", str(theirs.fileno()), str(os.getpid()),
+                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                env=environment, pass_fds=(theirs.fileno(),), start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            writer.close()
+            raise
     return EngineProcess(engine_id, process=process, reader=reader, writer=writer, log=log)

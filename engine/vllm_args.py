@@ -22,7 +22,6 @@ def engine_args(config: EngineConfig) -> Any:
         generation_config="vllm",
         dtype=config.dtype,
         seed=config.seed,
-        max_model_len=config.max_context,
         max_num_seqs=config.max_num_seqs,
         max_num_batched_tokens=config.max_batched_tokens,
         block_size=config.block_size,
@@ -34,9 +33,14 @@ def engine_args(config: EngineConfig) -> Any:
         logprobs_mode="raw_logprobs",
         disable_log_stats=True,
         enforce_eager=config.enforce_eager or config.device == "cpu",
+        **_context(config),
         **_executor(config),
         **_kv_cache(config),
     )
+
+
+def _context(config: EngineConfig) -> dict[str, Any]:
+    return {} if config.max_context is None else {"max_model_len": config.max_context}
 
 
 def _executor(config: EngineConfig) -> dict[str, Any]:

@@ -29,7 +29,6 @@ from .request_check import check_request
 from .vllm_args import engine_args
 from .vllm_stats import OnStats, StepLogger
 from .vllm_turn import generation, sampling_params
-from .vllm_worker import HOST_VARIABLE
 
 SHUTDOWN_S = 3.0
 
@@ -45,6 +44,7 @@ class VllmEngine:
         self._in_flight: set[str] = set()
         self._stepping = asyncio.Lock()
         self._paused = False
+        self._closed = False
         self._ended: str | None = None
 
     @classmethod
@@ -53,7 +53,6 @@ class VllmEngine:
 
         ``config`` is a resolved one (see ``checks.resolve``), and the environment is already the engine's.
         """
-        os.environ[HOST_VARIABLE] = str(os.getpid())
         steps = StepLogger(on_stats)
         model = ModelFolder.open(Path(config.model))
         vllm_config = engine_args(config).create_engine_config()
@@ -63,6 +62,7 @@ class VllmEngine:
         llm = AsyncLLM.from_vllm_config(
             vllm_config, stat_loggers=[lambda config, index: steps], disable_log_stats=True
         )
+        await llm.collective_rpc("headway_end_with", args=(os.getpid(),))
         # Cached from here on: until the first answer, a turn could be aborted before vLLM knows it.
         await llm.get_supported_tasks()
         await llm.update_weight_version(str(config.version))
@@ -129,10 +129,10 @@ class VllmEngine:
 
     async def close(self) -> None:
         """Stop vLLM's processes; safe to call twice."""
-        if self._llm is not None:
-            llm, self._llm = self._llm, None
+        if not self._closed:
+            self._closed = True
             self._ended = "it has been closed"
-            await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
+            await asyncio.to_thread(self._llm.shutdown, timeout=SHUTDOWN_S)
 
     async def _swap(self, weights: Path, version: int) -> None:
         llm = self._llm
@@ -148,15 +148,16 @@ class VllmEngine:
             raise
 
     async def _last_output(self, request: Request) -> Any:
-        output = None
-        async for output in self._llm.generate(
-            tokens_input(request.prompt),
-            sampling_params(request.sampling),
-            request.id,
-            priority=request.priority,
-        ):
-            pass
-        return output
+        outputs = [
+            output
+            async for output in self._llm.generate(
+                tokens_input(request.prompt),
+                sampling_params(request.sampling),
+                request.id,
+                priority=request.priority,
+            )
+        ]
+        return outputs[-1]
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

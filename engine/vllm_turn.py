@@ -5,7 +5,7 @@ that is an error and never a guess. Knows nothing of engines.
 """
 
 import time
-from typing import Any
+from typing import Any, cast, get_args
 
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
@@ -64,8 +64,9 @@ def _indices(span: Any) -> range:
 
 
 def _finish_reason(reason: str) -> FinishReason:
-    if reason == "stop" or reason == "length" or reason == "abort":
-        return reason
+    for known in get_args(FinishReason):
+        if reason == known:
+            return cast(FinishReason, known)
     raise EngineError(f"vLLM ended a turn with {reason!r}; its log has the cause")
 
 

@@ -1,11 +1,9 @@
 """What runs inside vLLM's worker processes beside vLLM's own code: loading new weights into a live model.
 
 Invariant: after ``headway_load_weights`` the worker computes exactly what a fresh load of the same file
-computes. Each worker ends itself when the process that holds the engine has ended. Knows nothing of
-caches or versions: the engine resets the first and counts the second.
+computes. Knows nothing of caches or versions: the engine resets the first and counts the second.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,17 +11,16 @@ from safetensors import safe_open
 
 from .lifeline import end_with
 
-HOST_VARIABLE = "HEADWAY_ENGINE_HOST"
-
-if HOST_VARIABLE in os.environ:
-    end_with(int(os.environ[HOST_VARIABLE]), group=False)
-
 
 class WeightLoader:
     """Mixed into vLLM's worker class, which brings ``reload_weights`` and ``get_model``."""
 
     reload_weights: Any
     get_model: Any
+
+    def headway_end_with(self, pid: int) -> None:
+        """End this worker when the process ``pid``, which holds the engine, has ended."""
+        end_with(pid, group=False)
 
     def headway_load_weights(self, file: str) -> None:
         """Load the safetensors ``file``, which holds the whole model under its Hugging Face names."""

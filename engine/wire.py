@@ -12,44 +12,40 @@ from .config import EngineConfig
 from .protocol import EngineInfo, EngineStats, Generation, Request
 
 
-class Message(msgspec.Struct, frozen=True, tag=True):
-    """Base of all messages."""
-
-
-class Start(Message):
+class Start(msgspec.Struct, frozen=True, tag=True):
     """The first message: which engine to be."""
 
     engine_id: str
     config: EngineConfig
 
 
-class Generate(Message):
+class Generate(msgspec.Struct, frozen=True, tag=True):
     """Answered with the ``Generation``."""
 
     call: int
     request: Request
 
 
-class Abort(Message):
+class Abort(msgspec.Struct, frozen=True, tag=True):
     """Answered once vLLM has been told; the turn's own answer comes by itself."""
 
     call: int
     request_id: str
 
 
-class Pause(Message):
+class Pause(msgspec.Struct, frozen=True, tag=True):
     """Answered once the engine stands still."""
 
     call: int
 
 
-class Resume(Message):
+class Resume(msgspec.Struct, frozen=True, tag=True):
     """Answered once the engine steps again."""
 
     call: int
 
 
-class UpdateWeights(Message):
+class UpdateWeights(msgspec.Struct, frozen=True, tag=True):
     """Answered once the new weights are in use."""
 
     call: int
@@ -57,25 +53,25 @@ class UpdateWeights(Message):
     version: int
 
 
-class Phase(Message):
+class Phase(msgspec.Struct, frozen=True, tag=True):
     """What the engine is doing until it is ready."""
 
     name: str
 
 
-class Ready(Message):
+class Ready(msgspec.Struct, frozen=True, tag=True):
     """The engine has started."""
 
     info: EngineInfo
 
 
-class Stats(Message):
+class Stats(msgspec.Struct, frozen=True, tag=True):
     """Sent after every step."""
 
     stats: EngineStats
 
 
-class Answer(Message):
+class Answer(msgspec.Struct, frozen=True, tag=True):
     """The end of one call: a generation for ``Generate``, nothing for the others, or why it failed.
 
     ``refused`` tells a call that the engine rejected (its input was at fault) from one that it failed at.
@@ -95,7 +91,7 @@ _commands = msgspec.msgpack.Decoder(Command)
 _reports = msgspec.msgpack.Decoder(Report)
 
 
-def frame(message: Message) -> bytes:
+def frame(message: Command | Report) -> bytes:
     """``message`` as it goes over the socket."""
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(4, "little") + body

@@ -8,17 +8,17 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 VOCABULARY = 512
-MAX_CONTEXT = 1024
+MAX_CONTEXT = 512
 
 
-def build_model(*, seed: int, tied: bool = True) -> Qwen3ForCausalLM:
+def build_model(*, seed: int, tied: bool = True, layers: int = 2) -> Qwen3ForCausalLM:
     """Weights that differ really between seeds: their greedy answers part at the first tokens."""
     torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=VOCABULARY,
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
