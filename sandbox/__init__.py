@@ -2,6 +2,20 @@
 
 from .errors import SandboxError
 from .executor import ZygoteSandbox
+from .probe import Capability, probe
 from .result import Limits, Result, Sandbox, Snippet, Status, Tier
+from .verify import verify
 
-__all__ = ["Limits", "Result", "Sandbox", "SandboxError", "Snippet", "Status", "Tier", "ZygoteSandbox"]
+__all__ = [
+    "Capability",
+    "Limits",
+    "Result",
+    "Sandbox",
+    "SandboxError",
+    "Snippet",
+    "Status",
+    "Tier",
+    "ZygoteSandbox",
+    "probe",
+    "verify",
+]

@@ -65,6 +65,8 @@ def _prepare(control: socket.socket, config: dict[str, Any]) -> Zygote:
         with _step("unprivileged user"):
             if root:
                 become_unprivileged()
+            with open(os.__file__, "rb"):
+                pass
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         with _step("seccomp filter"):
             program = compile_filter()

@@ -65,7 +65,9 @@ def _execute(source: bytes, note_memory_error: Callable[[], None]) -> int:
 def _compiled(source: bytes) -> CodeType:
     try:
         return compile(source.decode("utf-8", "replace"), FILENAME, "exec", dont_inherit=True)
-    except ValueError as error:
+    except (ValueError, SyntaxError) as error:
+        if isinstance(error, SyntaxError) and error.lineno is not None:
+            raise
         raise SyntaxError(str(error), (FILENAME, 1, None, None)) from None
 
 

@@ -5,11 +5,12 @@ control socket closes or the parent's pidfd fires, it exits, and every slot and 
 calls.
 """
 
+import contextlib
 import os
 import select
 import signal
 import socket
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from . import syscalls, tree
 from .confinement import Isolation
@@ -18,6 +19,11 @@ from .slot import Slot
 
 _REAP_EVERY_MS = 2000
 _SANDBOX_UID = 1000
+
+
+class _Forked(NamedTuple):
+    pid: int
+    pidfd: int
 
 
 class Zygote:
@@ -31,15 +37,15 @@ class Zygote:
         self._isolation = isolation
         self._scratch = scratch
         self._program = program
-        self._slots: dict[int, int] = {}
+        self._slots: dict[int, _Forked] = {}
+        self._poll = select.poll()
 
     def serve(self) -> None:
-        """Obey the control socket until it closes: ``F`` forks a slot on the descriptor sent, ``K`` kills one."""
-        poll = select.poll()
-        poll.register(self._control, select.POLLIN)
-        poll.register(self._parent, select.POLLIN)
+        """Obey the control socket until it closes: ``F`` forks a slot on a given socket, ``K`` kills one."""
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._parent, select.POLLIN)
         while True:
-            ready = [fd for fd, _ in poll.poll(_REAP_EVERY_MS)]
+            ready = [fd for fd, _ in self._poll.poll(_REAP_EVERY_MS)]
             self._reap()
             if self._parent in ready or (self._control.fileno() in ready and not self._obey()):
                 break
@@ -55,26 +61,23 @@ class Zygote:
             pid = self._fork_slot(fds[0])
             os.close(fds[0])
             if pid:
-                self._slots[number] = pid
+                self._slots[number] = forked = _Forked(pid, os.pidfd_open(pid))
+                self._poll.register(forked.pidfd, select.POLLIN)
         elif number in self._slots:
-            os.kill(self._slots[number], signal.SIGKILL)
+            signal.pidfd_send_signal(self._slots[number].pidfd, signal.SIGKILL)
         return True
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            self._slots = {number: slot for number, slot in self._slots.items() if slot != pid}
-            if self._isolation is not Isolation.NAMESPACES:
-                self._end_orphans()
-
-    def _end_orphans(self) -> None:
-        for pid in set(tree.children(os.getpid())) - set(self._slots.values()):
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                for number, forked in list(self._slots.items()):
+                    if forked.pid == pid:
+                        self._poll.unregister(forked.pidfd)
+                        os.close(forked.pidfd)
+                        del self._slots[number]
+        if self._isolation is not Isolation.NAMESPACES:
+            for pid in set(tree.children(os.getpid())) - {forked.pid for forked in self._slots.values()}:
+                os.kill(pid, signal.SIGKILL)
 
     def _fork_slot(self, fd: int) -> int:
         if self._isolation is not Isolation.NAMESPACES:
