@@ -1,8 +1,8 @@
 """An engine that writes what a script says: for trying agents, and for tests of what stands above engines.
 
-Passes for a real engine under the ``Engine`` protocol: versions, abort, pause and statistics behave alike; time
-is the event loop's, so it runs on a virtual clock. Knows no model: logprobs are all zero, and a
-turn takes ``seconds_per_token`` for each of its tokens, however many run.
+Passes for a real engine under the ``Engine`` protocol: versions, abort, pause and statistics behave alike;
+time is the event loop's, so it runs on a virtual clock. Knows no model: logprobs are all zero, and a turn
+takes ``seconds_per_token`` for each of its tokens, however many run.
 """
 
 import asyncio

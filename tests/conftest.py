@@ -12,7 +12,7 @@ from tests.engine.tiny_model import build_model, save_model
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with random weights (seed 0, tied head): vocabulary and context of 512, a tokenizer."""
+    """Random weights (seed 0, tied head), vocabulary 512, at most 1,024 tokens, with a tokenizer."""
     return save_model(tmp_path_factory.mktemp("tiny-model"), build_model(seed=0))
 
 

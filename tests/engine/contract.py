@@ -1,7 +1,8 @@
 """What every kind of engine has to do: subclass ``EngineContract`` and give it an ``engine``.
 
-The engine's KV cache holds less than eight times 320 tokens, it runs four turns at a time, and ``weights``
-are a file that it can load. ``engine`` may be shared: every test leaves it idle and stepping.
+The engine's context is 1,000 tokens or more, its KV cache less than eight times 320 tokens; it runs four
+turns at a time, and ``weights`` are a file that it can load as ``version``. ``engine`` may be shared: every
+test leaves it idle and stepping.
 """
 
 import asyncio
@@ -65,19 +66,19 @@ class EngineContract:
         assert cached % engine.info.block_size == 0
 
     async def test_an_aborted_turn_returns_what_there_is(self, engine: Engine) -> None:
-        request = turn(max_tokens=400)
+        request = turn(max_tokens=900)
         task = await start_generating(engine, request)
         await engine.abort(request.id)
         generation = await task
         assert generation.finish_reason == "abort"
-        assert 0 < len(generation.tokens) < 400
+        assert 0 < len(generation.tokens) < 900
         assert len(generation.tokens) == len(generation.logprobs) == len(generation.versions)
 
     async def test_aborting_an_unknown_turn_does_nothing(self, engine: Engine) -> None:
         await engine.abort("no such turn")
 
     async def test_a_cancelled_caller_frees_the_engine(self, engine: Engine) -> None:
-        task = await start_generating(engine, turn(max_tokens=400))
+        task = await start_generating(engine, turn(max_tokens=900))
         assert engine.stats().running == 1
         assert engine.stats().kv_usage > 0
         task.cancel()
@@ -90,7 +91,7 @@ class EngineContract:
         assert engine.stats().generated_tokens - generated < 10
 
     async def test_a_paused_engine_keeps_its_turn_for_later(self, engine: Engine) -> None:
-        task = await start_generating(engine, turn(max_tokens=300))
+        task = await start_generating(engine, turn(max_tokens=800))
         await engine.pause()
         generated = engine.stats().generated_tokens
         await asyncio.sleep(0.2)
@@ -98,16 +99,16 @@ class EngineContract:
         assert not task.done()
         await engine.resume()
         generation = await task
-        assert len(generation.tokens) == 300
+        assert len(generation.tokens) == 800
         assert generation.preemptions == 0
 
     async def test_a_turn_in_flight_goes_on_across_a_weight_update(
         self, engine: Engine, weights: Path, version: int
     ) -> None:
-        task = await start_generating(engine, turn(max_tokens=300))
+        task = await start_generating(engine, turn(max_tokens=800))
         await engine.update_weights(weights, version)
         generation = await task
-        assert len(generation.tokens) == 300
+        assert len(generation.tokens) == 800
         assert generation.finish_reason == "length"
         assert generation.versions == sorted(generation.versions)
         assert len(set(generation.versions)) == 2
@@ -186,7 +187,7 @@ class EngineContract:
         assert generation.finish_reason == "length"
 
     async def test_an_id_in_flight_is_not_taken_twice(self, engine: Engine) -> None:
-        request = turn(max_tokens=300)
+        request = turn(max_tokens=800)
         task = await start_generating(engine, request)
         with pytest.raises(ValueError, match="already in flight"):
             await engine.generate(request)

@@ -46,11 +46,12 @@ def largest_difference(left: list[float], right: list[float]) -> float:
 async def test_an_updated_engine_equals_a_fresh_load(engines: Engines, tied: bool, tmp_path: Path) -> None:
     updated, fresh = engines[tied, OLD], engines[tied, NEW]
     old, new = build_model(seed=OLD, tied=tied), build_model(seed=NEW, tied=tied)
+    weights = save_weights(tmp_path / "new.safetensors", new)
     before = await answers(updated)
-    in_flight = turn(length=50, max_tokens=300)
+    in_flight = turn(length=50, max_tokens=900)
     task = await start_generating(updated, in_flight)
 
-    await updated.update_weights(save_weights(tmp_path / "new.safetensors", new), NEW)
+    await updated.update_weights(weights, NEW)
 
     crossing = await task
     assert crossing.versions[0] == OLD

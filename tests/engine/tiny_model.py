@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 VOCABULARY = 512
-MAX_CONTEXT = 512
+MAX_CONTEXT = 1024
 
 
 def build_model(*, seed: int, tied: bool = True, layers: int = 2) -> Qwen3ForCausalLM:
