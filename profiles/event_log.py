@@ -15,7 +15,6 @@ from headway.errors import InputError
 from headway.jsonl import JsonLines
 from headway.scheduler import events
 
-SCHEMA = "headway.events"
 VERSION = 1
 
 AnyEvent = (
@@ -37,7 +36,7 @@ AnyEvent = (
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``wall_ns`` is the Unix time at which the log's clock stood at ``t``."""
 
-    schema: Literal["headway.events"] = SCHEMA
+    schema: Literal["headway.events"] = "headway.events"
     version: int = VERSION
     t: int
     wall_ns: int

@@ -46,6 +46,8 @@ class Chat:
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{model}: cannot load a tokenizer from this folder: {reason}") from error
+        if not tokenizer.encode("a", add_special_tokens=False):
+            raise InputError(f"{model}: no tokenizer in this folder (its vocabulary is empty); save it there")
         return cls(tokenizer, tools)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:

@@ -174,14 +174,17 @@ class _RewardFault(Exception):
 
 def _boundary(error: Exception) -> Boundary:
     """Name the boundary that a failure crossed."""
-    boundaries: dict[type[Exception], Boundary] = {
-        EngineError: "engine",
-        ToolFault: "sandbox",
-        SandboxError: "sandbox",
-        _RewardFault: "reward",
-        Overload: "overload",
-    }
-    return next((name for kind, name in boundaries.items() if isinstance(error, kind)), "agent")
+    match error:
+        case EngineError():
+            return "engine"
+        case ToolFault() | SandboxError():
+            return "sandbox"
+        case _RewardFault():
+            return "reward"
+        case Overload():
+            return "overload"
+        case _:
+            return "agent"
 
 
 def _record(episode: Episode, outcome: Outcome, reward: float | None, failure: Failure | None) -> Rollout:

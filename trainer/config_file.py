@@ -25,7 +25,7 @@ def load_config(path: Path, kind: type[T]) -> T:
 
 
 def _explain(message: str, kind: Any) -> str:
-    unknown = re.fullmatch(r"Object contains unknown field `(.+)`(?: - at `\$(.*)`)?", message)
+    unknown = re.fullmatch(r"Object contains unknown field `([^`]+)`(?: - at `\$(.*)`)?", message)
     if unknown is None:
         return message.replace(" - at `$.", " - at `").replace("Object ", "The file ", 1)
     key, where = unknown[1], (unknown[2] or "").strip(".")

@@ -19,7 +19,7 @@ class MetricsLog:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self._path = folder / "metrics.jsonl"
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._board: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, step: int, kind: str, record: msgspec.Struct) -> None:
         """Append one record; ``kind`` says of what, such as ``step`` or ``eval``."""

@@ -34,9 +34,9 @@ class ColdStartConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     seed: int = 0
     steps: int = 1000
-    exercise_steps: int = 200
+    exercise_steps: int = 150
     batch_tokens: int = 2400
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     warmup_steps: int = 50
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
@@ -142,7 +142,7 @@ def train(model: Any, source: Iterator[list[Example]], config: ColdStartConfig) 
             group["lr"] = rate
         ids, labels = pad(batch)
         loss = written_loss(model, ids, labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()

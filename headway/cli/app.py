@@ -147,9 +147,10 @@ def rollout(
     """
     from typing import get_args
 
+    from headway.engine.config import Device
     from headway.scheduler import AgentLimits
 
-    from .config import Device, EnginesConfig, SamplingConfig, SessionConfig
+    from .config import EnginesConfig, SamplingConfig, SessionConfig
     from .rollouts import RolloutJob, run_rollouts
 
     if device not in get_args(Device):

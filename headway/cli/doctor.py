@@ -1,4 +1,4 @@
-"""``headway doctor``: what works on this machine, what does not, and how to mend it. Each finding by trying."""
+"""``headway doctor``: what works on this machine, what does not, and how to mend it; found out by trying."""
 
 import asyncio
 import importlib.metadata
@@ -115,7 +115,7 @@ def _amd() -> Finding:
     if importlib.util.find_spec("amdsmi") is None:
         return Finding(what="AMD GPU", works=False, needed=False, detail="amdsmi is not installed")
     try:
-        import amdsmi
+        import amdsmi  # pyright: ignore[reportMissingImports]
 
         amdsmi.amdsmi_init()
         count = len(amdsmi.amdsmi_get_processor_handles())
@@ -132,7 +132,7 @@ def _sandbox() -> Iterator[Finding]:
             works=bool(capability.works),
             detail=capability.detail or ("works" if capability.works else "not tried"),
             remedy=capability.remedy,
-            needed=capability.needed,
+            needed=bool(capability.remedy),
         )
 
 

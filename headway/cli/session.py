@@ -90,6 +90,7 @@ async def open_session(
             sink.emit(EngineChanged(t=now_ns(), engine=engine, state="ready", weight_version=0))
 
     fleet = make_fleet(config, log_dir, phase)
+    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
     context = check(config, fleet, chat, tasks)
     limits = Limits(
         wall_s=config.sandbox.wall_s,

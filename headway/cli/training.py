@@ -28,8 +28,8 @@ from .view import View
 def check_training(config: TrainConfig) -> None:
     """Check all that can be checked without starting anything; raises ``InputError`` at the first fault."""
     held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks)
-    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
     fleet = make_fleet(config, Path(), lambda engine, phase: None)
+    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
     check(config, fleet, chat, [*held_out, *finite_tasks(config.data.train)])
 
 

@@ -6,7 +6,8 @@ over every trajectory counted on it, with mu and var the forecast growth until i
 - Any other turn is admitted where D, itself included, stays within ``theta`` of the capacity; one too large
   for that even alone goes to an empty engine.
 - Among engines that fit, the least (uncached tokens) * (turns running + 1) / (headroom left, as a share).
-- An engine that grew beyond its budget parks trajectories in tools, the smallest first: least to recompute.
+- An engine that grew beyond its budget parks trajectories in tools, the smallest first (least to recompute),
+  but never its last one.
 
 Invariant: what is admitted never takes an engine's demand beyond its budget.
 """
@@ -47,7 +48,7 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
         staying = fleet.held(engine)
         excess = self._demand(engine, staying, fleet) - self._budget(engine, fleet)
         candidates = sorted(fleet.waiting_in_tools(engine), key=lambda t: t.context)
-        while excess > 0 and candidates:
+        while excess > 0 and candidates and len(staying) > 1:
             victim = candidates.pop(0)
             victims.append(victim)
             staying.remove(victim)

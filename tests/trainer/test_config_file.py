@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from headway.cli.config import TrainConfig
+from headway.cli.recipes import load_recipe
+from headway.errors import InputError
+from headway.trainer.config_file import load_config
+
+
+def load(folder: Path, text: str) -> TrainConfig:
+    (folder / "run.toml").write_text(text)
+    return load_config(folder / "run.toml", TrainConfig)
+
+
+def test_the_demo_is_a_configuration_like_any_other() -> None:
+    assert load_recipe("demo", TrainConfig).grpo.keep == 6
+
+
+def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
+    config = load(tmp_path, 'model = "m"\n[grpo]\nprompts = 3\n')
+    assert (config.model, config.grpo.prompts, config.grpo.samples) == ("m", 3, 12)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", r"missing required field `model`"),
+        ('model = "m"\nmodle = 1', r"there is no key `modle`; did you mean `model`\?"),
+        ('model = "m"\n[grpo]\nprompt = 3', r"\[grpo\] has no key `prompt`; did you mean `prompts`\?"),
+        (
+            'model = "m"\n[grpo.optimizer]\nlearning_rat = 3',
+            r"\[grpo.optimizer\] has no key `learning_rat`; did you mean `learning_rate`\?",
+        ),
+        ('model = "m"\n[grpo]\nzzzzzz = 3', r"\[grpo\] has no key `zzzzzz`; the keys are: steps, prompts"),
+        ('model = "m"\n[grpo]\nkeep = "six"', r"Expected `int`, got `str` - at `grpo.keep`"),
+        ('model = "m"\n[grpo]\nkeep = 20', r"`keep` \(20\) cannot be more than `samples` \(12\)"),
+        ('model = "m"\n[grpo]\nsteps = 0', r"`steps` must be at least 1"),
+        ("model = ", r"run.toml: "),
+    ],
+)
+def test_what_does_not_fit_is_named_with_the_nearest_thing_that_does(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    with pytest.raises(InputError, match=fault):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none.toml: cannot read"):
+        load_config(tmp_path / "none.toml", TrainConfig)
