@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import vllm
+from vllm.exceptions import VLLMValidationError
 from vllm.inputs import tokens_input
 from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -85,6 +86,7 @@ class VllmEngine:
     async def generate(self, request: Request) -> Generation:
         """Generate one turn; cancelling the caller aborts it on the engine."""
         check_request(request, self._info, in_flight=self._in_flight)
+        self._check_vocabulary(request)
         submitted = time.monotonic()
         self._in_flight.add(request.id)
         try:
@@ -147,6 +149,16 @@ class VllmEngine:
             self._ended = f"loading {weights} as version {version} failed half way ({error!r})"
             raise
 
+    def _check_vocabulary(self, request: Request) -> None:
+        """A token that the model does not have would kill the engine core."""
+        size = self._llm.vllm_config.model_config.get_vocab_size()
+        if min(request.prompt) < 0 or max(request.prompt) >= size:
+            wrong = next(token for token in request.prompt if not 0 <= token < size)
+            raise InputError(
+                f"turn {request.id}: its prompt has token {wrong}, and the model has tokens 0 to {size - 1}; "
+                "use the tokenizer that was saved with the model"
+            )
+
     async def _last_output(self, request: Request) -> Any:
         outputs = [
             output
@@ -168,6 +180,8 @@ class VllmEngine:
             yield
         except EngineError:
             raise
+        except VLLMValidationError as error:
+            raise InputError(f"engine {self._info.id}: {error}") from error
         except EngineDeadError as error:
             self._ended = self._ended or "its vLLM engine core has died"
             raise EngineError(f"engine {self._info.id}: {self._ended}") from error

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.engine import Engine, Fleet, Sampling
+from headway.engine import Engine, Fleet, Request, Sampling
 from headway.errors import InputError
 from tests.engine.contract import EngineContract, turn
 from tests.engine.tiny_model import build_model, save_weights
@@ -34,9 +34,7 @@ class TestVllmEngine(EngineContract):
         stop = free.tokens[5]
         request = turn(max_tokens=16)
         sampling = Sampling(max_tokens=16, temperature=0.0, stop_token_ids=(stop,))
-        stopped = await engine.generate(
-            type(request)(id=request.id, prompt=request.prompt, sampling=sampling)
-        )
+        stopped = await engine.generate(Request(id=request.id, prompt=request.prompt, sampling=sampling))
         assert stopped.finish_reason == "stop"
         assert stopped.tokens == free.tokens[: free.tokens.index(stop) + 1]
 
@@ -54,3 +52,16 @@ class TestVllmEngine(EngineContract):
         greedy = [(await engine.generate(turn())).tokens for engine in (first, second)]
         assert sampled[0] != sampled[1]
         assert greedy[0] == greedy[1]
+
+    @pytest.mark.parametrize("token", [512, -1])
+    async def test_a_token_that_the_model_lacks_is_refused(self, engine: Engine, token: int) -> None:
+        request = turn()
+        wrong = Request(id=request.id, prompt=[*request.prompt, token], sampling=request.sampling)
+        with pytest.raises(InputError, match=f"has token {token}, and the model has tokens 0 to 511"):
+            await engine.generate(wrong)
+        await engine.generate(turn())
+
+    async def test_sampling_that_makes_no_sense_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(InputError, match="temperature must be non-negative"):
+            await engine.generate(turn(temperature=-1.0))
+        await engine.generate(turn())
