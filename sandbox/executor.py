@@ -7,6 +7,7 @@ after this process's end. Knows nothing of what a snippet is for.
 
 import asyncio
 import os
+import platform
 import warnings
 from types import TracebackType
 from typing import Self
@@ -60,6 +61,8 @@ class ZygoteSandbox:
         Raises:
             IsolationUnavailable: this machine refuses the isolation; the message says what to do.
         """
+        if platform.system() != "Linux":
+            raise SandboxError("The sandbox needs Linux: it isolates code with its namespaces and seccomp.")
         workers = workers or len(os.sched_getaffinity(0))
         if unsafe_no_isolation:
             warnings.warn("the sandbox runs code WITHOUT ISOLATION", RuntimeWarning, stacklevel=2)

@@ -6,6 +6,7 @@ Knows nothing of processes. A package that is not installed is left out.
 import contextlib
 import importlib
 import logging
+from typing import Any
 
 _STANDARD = (
     "bisect",
@@ -34,9 +35,24 @@ def warm(packages: list[str]) -> None:
     for name in (*_STANDARD, *packages):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    if "math_verify" in packages:
-        with contextlib.suppress(ImportError):
-            _exercise_math_verify()
+    for package, exercise in (("sympy", _exercise_sympy), ("math_verify", _exercise_math_verify)):
+        if package in packages:
+            with contextlib.suppress(ImportError):
+                exercise()
+
+
+def _exercise_sympy() -> None:
+    sympy: Any = importlib.import_module("sympy")
+    x, y = sympy.symbols("x y")
+    sympy.solve(x**2 - 2, x)
+    sympy.solve(x**3 - 2 * x + 5, x)
+    sympy.solve([x + y - 3, x - y - 1], [x, y])
+    sympy.solveset(x**2 - 2, x, sympy.S.Reals)
+    sympy.nsolve(x**2 - 2, x, 1)
+    sympy.simplify((x**2 - 1) / (x - 1) + sympy.sin(x) ** 2)
+    sympy.integrate(x * sympy.exp(x), x)
+    sympy.factorint(360360)
+    sympy.Matrix([[1, 2], [3, 4]]).eigenvals()
 
 
 def _exercise_math_verify() -> None:
