@@ -1,7 +1,7 @@
 """The nine families of arithmetic problems, with the Python that solves each and the Python that does not.
 
 Invariant: every solution of a family evaluates to the same integer for the same numbers. A mistake
-evaluates without an error, and nearly always to another integer. Knows nothing of tasks, splits or chats.
+evaluates without an error, and mostly to another integer. Knows nothing of tasks, splits or chats.
 """
 
 import random
@@ -139,7 +139,7 @@ FAMILIES: tuple[Family, ...] = (
         draw=_draw(_THREE, _THREE, _FOUR),
         questions=(
             "A shop sells {0} lamps at {1} dollars each and pays {2} dollars of rent. How much is left?",
-            "A pump moves {0} litres a minute for {1} minutes, and {2} litres leak out. How many litres are left?",
+            "A pump moves {0} litres a minute for {1} minutes, and {2} litres leak out. How many remain?",
             "A printer prints {0} pages an hour for {1} hours; {2} pages are spoilt. How many are good?",
         ),
         solutions=(Program("{0}*{1}-{2}"),),

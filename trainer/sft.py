@@ -6,8 +6,8 @@ after a number of steps, never after a time, because the copying of digits forms
 Knows nothing of rewards or engines.
 """
 
+import json
 import math
-import random
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -25,7 +25,7 @@ from .exercises import exercises
 from .tiny import build_model, build_tokenizer, untrained_tokenizer
 from .tokens import Example, encode
 
-_POOL = 256  # examples that are sorted by length together
+_SHORTEST_ROW = 0.75  # of the longest row that it is padded to
 _IGNORED = -100  # the label without loss, by torch's convention
 
 
@@ -33,7 +33,7 @@ class ColdStartConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What the cold start trains, on what, and for how long."""
 
     seed: int = 0
-    steps: int = 1000
+    steps: int = 1800
     exercise_steps: int = 150
     batch_tokens: int = 2400
     learning_rate: float = 1e-3
@@ -88,12 +88,12 @@ def cold_start(
         if on_step is not None:
             on_step(figure, model)
     save_policy(out, model, tokenizer)
-    last = [figure.loss for figure in figures[-20:]]
+    last = figures[-20:]
     return ColdStartSummary(
         parameters=sum(p.numel() for p in model.parameters()),
         steps=len(figures),
         tokens=sum(figure.tokens for figure in figures),
-        final_loss=sum(last) / len(last),
+        final_loss=sum(f.loss * f.written_tokens for f in last) / sum(f.written_tokens for f in last),
         seconds=time.perf_counter() - started,
     )
 
@@ -122,8 +122,10 @@ def practice(tokenizer: Any, config: ColdStartConfig) -> Iterator[Example]:
 
 def batches(tokenizer: Any, config: ColdStartConfig) -> Iterator[list[Example]]:
     """Yield one batch for each step: exercises first, then demonstrations."""
-    yield from islice(_batches(practice(tokenizer, config), config), config.exercise_steps)
-    yield from islice(_batches(examples(tokenizer, config), config), config.steps - config.exercise_steps)
+    yield from islice(_batches(practice(tokenizer, config), config.batch_tokens), config.exercise_steps)
+    yield from islice(
+        _batches(examples(tokenizer, config), config.batch_tokens), config.steps - config.exercise_steps
+    )
 
 
 def train(model: Any, source: Iterator[list[Example]], config: ColdStartConfig) -> Iterator[SftStep]:
@@ -140,19 +142,22 @@ def train(model: Any, source: Iterator[list[Example]], config: ColdStartConfig) 
         rate = _learning_rate(step, config)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        ids, labels = pad(batch)
-        loss = written_loss(model, ids, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        written = sum(sum(example.written) for example in batch)
+        loss = 0.0
+        for rows in _micro_batches(batch):
+            part = written_loss(model, *pad(rows)) / written
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.item()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         yield SftStep(
             step=step,
-            loss=loss.item(),
+            loss=loss,
             learning_rate=rate,
             grad_norm=norm.item(),
             tokens=sum(len(example.ids) for example in batch),
-            written_tokens=sum(sum(example.written) for example in batch),
+            written_tokens=written,
             seconds=time.perf_counter() - started,
         )
 
@@ -173,11 +178,11 @@ def pad(batch: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def written_loss(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy of the labelled tokens, computing logits only where they are needed."""
+    """Return the summed cross-entropy of the labelled tokens, computing logits only where they are needed."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     here = targets != _IGNORED
-    return torch.nn.functional.cross_entropy(model.lm_head(hidden[here]), targets[here])
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[here]), targets[here], reduction="sum")
 
 
 def save_policy(out: Path, model: Any, tokenizer: Any) -> None:
@@ -185,6 +190,15 @@ def save_policy(out: Path, model: Any, tokenizer: Any) -> None:
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
+    _name_portably(out / "tokenizer_config.json")
+
+
+def _name_portably(tokenizer_config: Path) -> None:
+    """Name the tokenizer's class as every version of transformers knows it, not as version 5 renamed it."""
+    config = json.loads(tokenizer_config.read_text())
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config.pop("backend", None)
+    tokenizer_config.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _learning_rate(step: int, config: ColdStartConfig) -> float:
@@ -195,20 +209,24 @@ def _learning_rate(step: int, config: ColdStartConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
-def _batches(source: Iterator[Example], config: ColdStartConfig) -> Iterator[list[Example]]:
-    """Group examples of about the same length so that a padded batch holds at most ``batch_tokens``."""
-    rng = random.Random(config.seed)
-    while pool := list(islice(source, _POOL)):
-        batches = list(_filled(sorted(pool, key=lambda example: len(example.ids)), config.batch_tokens))
-        rng.shuffle(batches)
-        yield from batches
-
-
-def _filled(ascending: list[Example], budget: int) -> Iterator[list[Example]]:
+def _batches(source: Iterator[Example], budget: int) -> Iterator[list[Example]]:
+    """Cut the stream into batches of at most ``budget`` tokens, padding not counted."""
     batch: list[Example] = []
-    for example in ascending:
-        if batch and len(example.ids) * (len(batch) + 1) > budget:
+    tokens = 0
+    for example in source:
+        if batch and tokens + len(example.ids) > budget:
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(example)
-    yield batch
+        tokens += len(example.ids)
+
+
+def _micro_batches(batch: list[Example]) -> Iterator[list[Example]]:
+    """Group examples of about the same length, so that little is computed for padding."""
+    rows: list[Example] = []
+    for example in sorted(batch, key=lambda example: len(example.ids)):
+        if rows and len(example.ids) * _SHORTEST_ROW > len(rows[0].ids):
+            yield rows
+            rows = []
+        rows.append(example)
+    yield rows

@@ -83,7 +83,7 @@ def build_model(tokenizer: Any, seed: int, *, width: int = 128, layers: int = 5)
         num_key_value_heads=width // 64,
         head_dim=32,
         max_position_embeddings=CONTEXT,
-        rope_theta=10_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

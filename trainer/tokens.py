@@ -28,9 +28,14 @@ def encode(tokenizer: Any, chat: Chat, demonstration: Demonstration) -> Example:
     turn: Sequence[int] = ()
     for segment in demonstration.segments:
         if segment.written:
-            piece = turn = [*tokenizer.encode(segment.text, add_special_tokens=False), tokenizer.eos_token_id]
+            piece = turn = model_turn(tokenizer, segment.text)
         else:
             piece = chat.observation(segment.text, after=turn)
         ids += piece
         written += [segment.written] * len(piece)
     return Example(ids, written)
+
+
+def model_turn(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids that a model samples to write ``text`` and to end its turn."""
+    return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
