@@ -52,8 +52,8 @@ def demo(
     """
     import msgspec
 
-    from .config import TrainConfig
     from .recipes import load_recipe
+    from .train_config import TrainConfig
     from .training import run_training
 
     config = load_recipe("demo", TrainConfig)
@@ -86,7 +86,7 @@ def train(
     """
     from headway.trainer.config_file import load_config
 
-    from .config import TrainConfig
+    from .train_config import TrainConfig
     from .training import check_training, run_training
 
     settings = load_config(config, TrainConfig)

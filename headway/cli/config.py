@@ -1,17 +1,9 @@
-"""What a training run is made of: the one struct that a configuration file decodes into."""
+"""What it takes to roll out, as structs that the command line fills and a configuration file decodes into."""
 
 import msgspec
 
 from headway.engine.config import Device, Dtype
 from headway.scheduler import AgentLimits
-from headway.trainer.grpo import EvalConfig, GrpoConfig
-
-
-class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Task files to train on and to hold out, or ``arithmetic`` for the tasks that headway generates."""
-
-    train: str = "arithmetic"
-    held_out: str = "arithmetic"
 
 
 class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,14 +45,3 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sampling: SamplingConfig = SamplingConfig()
     agent: AgentLimits = AgentLimits()
     sandbox: SandboxConfig = SandboxConfig()
-
-
-class TrainConfig(SessionConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training run. ``model`` is a folder, or ``tiny`` for the policy that headway ships."""
-
-    name: str = "train"
-    data: DataConfig = DataConfig()
-    grpo: GrpoConfig = GrpoConfig()
-    evaluation: EvalConfig = EvalConfig()
-    trainer_device: str = "cpu"
-    checkpoint_every: int = 0

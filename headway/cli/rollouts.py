@@ -28,7 +28,7 @@ from .data import GENERATED, held_out_tasks
 from .recorder import Recorder
 from .report import time_table
 from .runtime import flushing, run_async
-from .session import engine_ids, model_folder, open_session
+from .session import engine_ids, open_session
 from .summary import plain, write_json
 
 _GENERATED_TASKS = 64
@@ -103,7 +103,7 @@ async def _roll_out(
 ) -> None:
     missing = [task for task in wanted if done.samples[task.id] < job.samples]
     ended: list[Rollout] = []
-    chat = Chat.load(model_folder(config.model))
+    chat: Chat | None = None
     with tempfile.TemporaryDirectory(prefix="headway-") as temporary, _progress(console) as progress:
         bar = progress.add_task(
             "starting engines", total=sum(job.samples - done.samples[t.id] for t in missing)
@@ -117,7 +117,7 @@ async def _roll_out(
         records = JsonLines(job.out, append=job.resume)
 
         def on_rollout(rollout: Rollout) -> None:
-            if job.with_text:
+            if job.with_text and chat is not None:
                 rollout = msgspec.structs.replace(rollout, text=chat.transcript(rollout.tokens))
             records.add(rollout)
             ended.append(msgspec.structs.replace(rollout, tokens=[], logprobs=[], text=None))

@@ -54,12 +54,6 @@ def check(config: SessionConfig, fleet: Fleet, chat: Chat, tasks: Iterable[Task]
     make_policy(config.policy)
     context = fleet.config.max_context
     assert context is not None
-    kv_tokens = config.engines.kv_tokens
-    if kv_tokens is not None and kv_tokens < context:
-        raise InputError(
-            f"a KV cache of {kv_tokens} tokens is too small for one trajectory of {context}: raise "
-            "kv_tokens (--kv-tokens) or lower max_context (--max-context)"
-        )
     for task in tasks:
         length = len(chat.prompt(task.messages))
         if length >= context:
@@ -82,7 +76,6 @@ async def open_session(
     first_group: int = 0,
 ) -> AsyncIterator[Session]:
     """Check, start, yield, stop. Nothing is left running, however the body ends."""
-    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
 
     def phase(engine: str, name: str) -> None:
         on_phase(engine, name)

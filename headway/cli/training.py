@@ -14,7 +14,6 @@ from headway.trainer.grpo import Evaluation, GrpoLoop, GrpoStep
 from headway.trainer.metrics_log import MetricsLog
 from headway.trainer.policy_model import PolicyModel
 
-from .config import TrainConfig
 from .data import finite_tasks, held_out_tasks, training_tasks
 from .recorder import Recorder
 from .report import print_report
@@ -22,6 +21,7 @@ from .run_folder import RunFolder, transfer_folder
 from .runtime import flushing, run_async
 from .session import check, engine_ids, make_fleet, model_folder, open_session
 from .summary import Summary, write_json
+from .train_config import TrainConfig
 from .view import View
 
 

@@ -25,10 +25,10 @@ from headway.scheduler.events import (
     TurnReady,
 )
 
-from .config import TrainConfig
 from .run_folder import RunFolder
 from .session import engine_ids
 from .summary import EvalSummary, StepSummary, Trajectories
+from .train_config import TrainConfig
 
 _STEPS_SHOWN = 12
 
