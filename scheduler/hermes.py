@@ -4,8 +4,9 @@
     {"name": "python", "arguments": {"code": "print(12 * 34)"}}
     </tool_call>
 
-A call that does not parse becomes a tool response that says so: the rollout goes on. Every wording that a
-model reads is in this file, because a small policy knows only the wordings that it was trained on.
+A call that does not parse becomes a tool response that says so: the rollout goes on. The wordings that a
+model reads are here and, for tracebacks and output cut short, in ``sandbox/jail``: a small policy knows only
+those that it was trained on.
 Pure text in, text out; knows nothing of tokens, engines or how a tool runs.
 """
 

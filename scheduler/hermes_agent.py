@@ -6,8 +6,10 @@ turn that was cut off, at the turn limit, or when a tool response would not fit 
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from .agent import Outcome
 from .chat import Chat
@@ -19,8 +21,8 @@ from .tool import Tool
 class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a rollout may get: model turns, and tokens in one turn."""
 
-    max_turns: int = 10
-    max_turn_tokens: int = 4096
+    max_turns: Annotated[int, Meta(ge=1)] = 10
+    max_turn_tokens: Annotated[int, Meta(ge=1)] = 4096
 
 
 class HermesAgent:

@@ -1,6 +1,9 @@
 """What it takes to roll out, as structs that the command line fills and a configuration file decodes into."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from headway.engine.config import Device, Dtype
 from headway.scheduler import AgentLimits
@@ -24,16 +27,16 @@ class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How tokens are drawn."""
 
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: Annotated[float, Meta(ge=0)] = 1.0
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Workers (0: one a core) and the limits of one tool call."""
 
-    workers: int = 0
-    wall_s: float = 4.0
-    memory_mib: int = 512
+    workers: Annotated[int, Meta(ge=0)] = 0
+    wall_s: Annotated[float, Meta(gt=0)] = 4.0
+    memory_mib: Annotated[int, Meta(ge=64)] = 512
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

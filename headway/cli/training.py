@@ -37,6 +37,7 @@ def run_training(
     config: TrainConfig, *, run: Path | None, json_file: Path | None, console: Console
 ) -> Summary:
     """Run to the end, print the report, and return the summary."""
+    check_training(config)
     folder = RunFolder(run, name=config.name)
     summary = Summary(headway=headway.__version__, model=config.model, policy=config.policy)
     try:
@@ -58,43 +59,53 @@ async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, conso
         folder.events, engines=engine_ids(config), model=config.model, policy=config.policy, watchers=[view]
     )
     rollouts = JsonLines(folder.rollouts)
-    async with flushing(recorder.log, rollouts):
-        with view, contextlib.closing(MetricsLog(folder.path)) as metrics:
-            async with open_session(
+    loading = asyncio.create_task(asyncio.to_thread(_load_model, config))  # while the engines start
+    try:
+        async with (
+            flushing(recorder.log, rollouts),
+            view,
+            open_session(
                 config,
                 tasks=[*held_out, *finite_tasks(config.data.train)],
                 log_dir=folder.logs,
                 sink=recorder,
                 on_phase=view.on_phase,
                 on_rollout=rollouts.add,
-            ) as session:
-                summary.add_engines(session.engines)
-                summary.sandbox_tier = session.tier
-                model = await asyncio.to_thread(
-                    PolicyModel,
-                    model_folder(config.model),
-                    config.grpo.optimizer,
-                    device=config.trainer_device,
-                )
+            ) as session,
+        ):
+            summary.add_engines(session.engines)
+            summary.sandbox_tier = session.tier
+            with (
+                contextlib.closing(MetricsLog(folder.path)) as metrics,
+                transfer_folder(folder.path) as weights,
+            ):
+                model = await loading
                 observer = _Observer(config, folder, summary, recorder, metrics, view, model)
-                recorder.lap()
-                with transfer_folder(folder.path) as weights:
-                    loop = GrpoLoop(
-                        config=config.grpo,
-                        evaluation=config.evaluation,
-                        scheduler=session.scheduler,
-                        model=model,
-                        train=tasks,
-                        held_out=held_out,
-                        weights=Path(weights),
-                        sink=recorder,
-                        observer=observer,
-                    )
-                    try:
-                        await loop.run()
-                        summary.complete = True
-                    finally:
-                        observer.conclude()
+                loop = GrpoLoop(
+                    config=config.grpo,
+                    evaluation=config.evaluation,
+                    scheduler=session.scheduler,
+                    model=model,
+                    train=tasks,
+                    held_out=held_out,
+                    weights=Path(weights),
+                    sink=recorder,
+                    observer=observer,
+                )
+                try:
+                    await loop.run()
+                    summary.complete = True
+                finally:
+                    observer.conclude()
+    finally:
+        loading.cancel()
+
+
+def _load_model(config: TrainConfig) -> PolicyModel:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return PolicyModel(model_folder(config.model), config.grpo.optimizer, device=config.trainer_device)
 
 
 class _Observer:
@@ -117,6 +128,7 @@ class _Observer:
         self._metrics = metrics
         self._view = view
         self._model = model
+        recorder.lap()
 
     def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
         """Move the progress bar."""

@@ -61,14 +61,14 @@ class View:
         self._evals: list[EvalSummary] = []
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> "View":
+    async def __aenter__(self) -> "View":
         if self._console.is_terminal:
             self._live.start()
         else:
             self._console.print(self._title, soft_wrap=True)
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._console.is_terminal:
