@@ -1,4 +1,4 @@
-"""What the cold start trains on is, token for token, what the bundled agent would have recorded."""
+"""What the cold start trains on is, token for token, what the bundled agent and the sandbox would record."""
 
 from itertools import islice
 from pathlib import Path
@@ -9,28 +9,14 @@ from transformers import AutoTokenizer
 
 import headway.trainer
 from headway.engine import Generation
-from headway.sandbox import Snippet, Tier
-from headway.sandbox.result import Result
+from headway.sandbox import Limits, ZygoteSandbox
 from headway.scheduler import AgentLimits, Chat, HermesAgent, PythonTool
 from headway.scheduler.episode import Episode, Hooks, Turn
 from headway.scheduler.hermes import PYTHON_TOOL
 from headway.trainer.demonstrations import Demonstration, Mix, demonstrations
 from headway.trainer.tokens import encode, model_turn
-from headway.trainer.trusted_run import run_trusted
 
 SHIPPED = Path(headway.trainer.__file__).parent / "tiny_policy"
-
-
-class TrustedSandbox:
-    """Runs demonstration code in this process."""
-
-    tier = Tier.NONE
-
-    async def run(self, snippet: Snippet) -> Result:
-        return run_trusted(snippet.code)
-
-    async def close(self) -> None:
-        pass
 
 
 class Recital:
@@ -66,23 +52,23 @@ def shown() -> list[Demonstration]:
     return list(islice(demonstrations(Mix(), seed=5), 90))
 
 
-async def test_an_example_is_what_the_agent_records(
+async def test_an_example_is_what_a_live_rollout_records(
     tokenizer: Any, chat: Chat, shown: list[Demonstration]
 ) -> None:
-    for demonstration in shown:
-        turns = [model_turn(tokenizer, part.text) for part in demonstration.segments if part.written]
-        hooks = Hooks(Recital(turns).run_turn, lambda *_: None, lambda *_: None)
-        episode = Episode(
-            id="e", group="g", task=demonstration.task, priority=0, max_context=512, hooks=hooks
-        )
-        agent = HermesAgent(
-            chat, [PythonTool(TrustedSandbox())], AgentLimits(max_turns=4, max_turn_tokens=96)
-        )
-        outcome = await agent(episode)
-        example = encode(tokenizer, chat, demonstration)
-        assert outcome.finish_reason == "answer"
-        assert example.ids == episode.tokens
-        assert example.written == episode.mask
+    async with await ZygoteSandbox.start(workers=1) as sandbox:
+        tool = PythonTool(sandbox, Limits(wall_s=60.0, cpu_s=60.0))
+        agent = HermesAgent(chat, [tool], AgentLimits(max_turns=4, max_turn_tokens=96))
+        for demonstration in shown:
+            turns = [model_turn(tokenizer, part.text) for part in demonstration.segments if part.written]
+            hooks = Hooks(Recital(turns).run_turn, lambda *_: None, lambda *_: None)
+            episode = Episode(
+                id="e", group="g", task=demonstration.task, priority=0, max_context=512, hooks=hooks
+            )
+            outcome = await agent(episode)
+            example = encode(tokenizer, chat, demonstration)
+            assert outcome.finish_reason == "answer"
+            assert example.ids == episode.tokens
+            assert example.written == episode.mask
 
 
 def test_written_tokens_are_the_models_turns_and_nothing_else(
