@@ -41,9 +41,9 @@ class Mode(StrEnum):
 class Mix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The weights of the modes, and how often a mended call fails once more."""
 
-    clean: float = 0.36
-    wrong: float = 0.24
-    mended: float = 0.28
+    clean: float = 0.34
+    wrong: float = 0.31
+    mended: float = 0.23
     guess: float = 0.12
     fails_again: float = 0.15
 
@@ -140,7 +140,7 @@ def _lines(program: Program, *rest: str) -> str:
 
 
 def _code(program: Program, rng: random.Random) -> str:
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         return _lines(program, f"print({program.expression})")
     name = rng.choice(_NAMES)
     return _lines(program, f"{name}={program.expression}", f"print({name})")

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import torch
 
+from headway.errors import InputError
 from headway.scheduler.chat import Chat
 from headway.scheduler.hermes import PYTHON_TOOL
 
@@ -76,12 +77,19 @@ def cold_start(
 ) -> ColdStartSummary:
     """Train the tiny policy from scratch and save it as a model folder.
 
-    ``on_step`` gets the figures and the model of every step.
+    ``on_step`` gets the figures and the model of every step. Raises ``InputError`` before any work where
+    there is no step to take or the folder cannot be made.
     """
     config = config or ColdStartConfig()
+    if config.steps < 1:
+        raise InputError(f"steps is {config.steps}; the cold start needs at least one")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot make the model folder: {error.strerror}") from error
+    started = time.perf_counter()
     tokenizer = train_tokenizer(config)
     model = build_model(tokenizer, config.seed, width=config.width, layers=config.layers)
-    started = time.perf_counter()
     figures = []
     for figure in train(model, batches(tokenizer, config), config):
         figures.append(figure)
@@ -122,10 +130,9 @@ def practice(tokenizer: Any, config: ColdStartConfig) -> Iterator[Example]:
 
 def batches(tokenizer: Any, config: ColdStartConfig) -> Iterator[list[Example]]:
     """Yield one batch for each step: exercises first, then demonstrations."""
-    yield from islice(_batches(practice(tokenizer, config), config.batch_tokens), config.exercise_steps)
-    yield from islice(
-        _batches(examples(tokenizer, config), config.batch_tokens), config.steps - config.exercise_steps
-    )
+    exercised = min(config.exercise_steps, config.steps)
+    yield from islice(_batches(practice(tokenizer, config), config.batch_tokens), exercised)
+    yield from islice(_batches(examples(tokenizer, config), config.batch_tokens), config.steps - exercised)
 
 
 def train(model: Any, source: Iterator[list[Example]], config: ColdStartConfig) -> Iterator[SftStep]:

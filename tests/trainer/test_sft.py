@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import torch
 
+from headway.errors import InputError
 from headway.trainer.sft import (
     ColdStartConfig,
     SftStep,
@@ -97,3 +98,17 @@ def test_what_others_wrote_has_no_gradient(tokenizer: Any) -> None:
     ids, labels = pad([Example([5, 6, 7], [False, True, False])])
     written_loss(model, ids, labels).backward()
     torch.testing.assert_close(with_silent, model.lm_head.weight.grad)
+
+
+def test_a_run_shorter_than_its_exercises_is_all_exercises(tokenizer: Any) -> None:
+    short = list(batches(tokenizer, msgspec.structs.replace(MINUTE, steps=3, exercise_steps=9)))
+    assert len(short) == 3
+    assert all(len(example.ids) < 100 for batch in short for example in batch)
+
+
+def test_what_cannot_work_is_said_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="at least one"):
+        cold_start(tmp_path / "out", config=msgspec.structs.replace(MINUTE, steps=0))
+    with pytest.raises(InputError, match="cannot make the model folder"):
+        cold_start(tmp_path / "file" / "out", config=MINUTE)
