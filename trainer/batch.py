@@ -23,7 +23,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """``tokens`` and ``attention`` are [B, T]; ``mask`` and ``behaviour`` [B, T - 1]; ``advantage`` [B, 1]."""
+    """``tokens``, ``attention``: [B, T]; ``mask``, ``behaviour``: [B, T - 1]; ``advantage``: [B, 1]."""
 
     tokens: Tensor
     attention: Tensor

@@ -17,7 +17,7 @@ class ClipConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Natural log-probabilities, in float32, of ``tokens[:, 1:]`` under ``logits[:, :-1]``: shape [B, T - 1]."""
+    """Natural log-probabilities in float32 of ``tokens[:, 1:]`` under ``logits[:, :-1]``, as [B, T - 1]."""
     logits = logits[:, :-1].float()
     chosen = logits.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
     return chosen - torch.logsumexp(logits, dim=-1)

@@ -33,7 +33,7 @@ class OptimizerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class StepReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one optimiser step did. Log-probabilities are natural logs; means are over model-written tokens."""
+    """What one optimiser step did. Logarithms are natural; means are over model-written tokens."""
 
     loss: float
     grad_norm: float

@@ -17,8 +17,8 @@ from headway.scheduler import Rollout
 class RocConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How successes are preferred.
 
-    ``inverse`` draws them with weight 1 / (penalty + ``epsilon``), ``lowest`` takes the lowest penalties, as the
-    released code does, ``uniform`` is plain down-sampling (GRPO).
+    ``inverse`` draws them with weight 1 / (penalty + ``epsilon``), ``lowest`` takes the lowest penalties, as
+    the released code does, ``uniform`` is plain down-sampling (GRPO).
     """
 
     method: Literal["inverse", "lowest", "uniform"] = "inverse"
@@ -70,7 +70,7 @@ def _successes(right: list[Rollout], count: int, rng: random.Random, config: Roc
 
 
 def advantages(rewards: Sequence[float], epsilon: float) -> list[float]:
-    """Group-relative advantages (r - mean) / (std + epsilon), std with ddof 1 (GRPO, arXiv 2402.03300, 4.1.2)."""
+    """Return (r - mean) / (std + epsilon), std with ddof 1 (GRPO, arXiv 2402.03300, section 4.1.2)."""
     mean = sum(rewards) / len(rewards)
     std = (sum((reward - mean) ** 2 for reward in rewards) / max(len(rewards) - 1, 1)) ** 0.5
     return [(reward - mean) / (std + epsilon) for reward in rewards]

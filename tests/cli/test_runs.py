@@ -3,7 +3,10 @@
 import contextlib
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+import headway as package
 from headway.profiles.attribution import Attribution
 from headway.profiles.event_log import Reader
 
@@ -222,3 +226,21 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_the_files_name(tmp_path: Pa
     assert "Traceback" not in said
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert all(json.loads(line)["task"] for line in lines[:-1])
+
+
+def test_the_readmes_example_runs_as_it_stands(tmp_path: Path) -> None:
+    readme = (Path(package.__file__).parent.parent / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    model = Path(package.__file__).parent / "trainer" / "tiny_policy"
+    (tmp_path / "tasks.jsonl").write_text(
+        '{"id": "t", "prompt": "What is 1234 times 567?", "answer": 699678}\n'
+    )
+    script = tmp_path / "example.py"
+    script.write_text(
+        f"{example}\nfrom pathlib import Path\nasyncio.run(main(Path({str(model)!r}), Path('tasks.jsonl')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"t \[([01]\.0, ){7}[01]\.0\]\n", done.stdout)

@@ -17,7 +17,7 @@ def rollout(
     vocabulary: int = 50,
     seed: int = 0,
 ) -> Rollout:
-    """A rollout; ``calls`` has one letter a tool call: ``.`` for one that worked, ``x`` for one that failed."""
+    """A rollout; ``calls`` has a letter for each tool call: ``.`` one that worked, ``x`` one that failed."""
     rng = random.Random(seed)
     tokens = [rng.randrange(vocabulary) for _ in range(prompt + written)]
     return Rollout(

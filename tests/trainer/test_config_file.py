@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.cli.config import TrainConfig
 from headway.cli.recipes import load_recipe
+from headway.cli.train_config import TrainConfig
 from headway.errors import InputError
 from headway.trainer.config_file import load_config
 
