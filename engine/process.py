@@ -19,7 +19,7 @@ from headway.errors import InputError
 from . import wire
 from .config import EngineConfig
 from .engine_log import cause_of_end
-from .errors import EngineError
+from .errors import EngineDead, EngineError
 from .protocol import EngineInfo, EngineStats, Generation, Request
 from .request_check import check_request
 
@@ -168,7 +168,7 @@ class EngineProcess:
 
     async def _call(self, call: wire.Call) -> Generation | None:
         if self._ended is not None:
-            raise EngineError(f"engine {self.id}: {self._ended}")
+            raise EngineDead(f"engine {self.id}: {self._ended}")
         future: asyncio.Future[Generation | None] = asyncio.get_running_loop().create_future()
         self._answers[call.call] = future
         self._send(call)
@@ -191,7 +191,7 @@ class EngineProcess:
             self._ended = why
         for future in self._answers.values():
             if not future.done():
-                future.set_exception(EngineError(f"engine {self.id}: {self._ended}"))
+                future.set_exception(EngineDead(f"engine {self.id}: {self._ended}"))
         self._answers.clear()
 
     async def _exited(self, seconds: float) -> bool:

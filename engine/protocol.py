@@ -78,7 +78,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Engine(Protocol):
-    """Generates tokens. Every method may raise ``EngineError`` once the engine has died."""
+    """Generates tokens. Every method raises ``EngineDead`` once the engine has died."""
 
     @property
     def info(self) -> EngineInfo:

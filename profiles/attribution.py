@@ -3,7 +3,7 @@
 Between two events an engine has one cause, the first that applies, in the order of ``Cause``:
 it is starting, syncing weights or down; it runs a turn (busy); a ready turn waits (for the reason that the
 scheduler gave, else it is our own lag); another engine has a queue of its own; a trajectory is in a tool;
-others run; the job trains; nothing is there to do. The order is a convention.
+others run; agents are at work on their own; the job trains; nothing is live. The order is a convention.
 
 Invariant: the causes of an engine sum to the wall time between its first event and the end, exactly.
 """
@@ -21,6 +21,8 @@ from headway.scheduler.events import (
     ToolEnded,
     ToolStarted,
     TrajectoryEnded,
+    TrajectoryStarted,
+    TurnAbandoned,
     TurnDispatched,
     TurnEnded,
     TurnHeld,
@@ -42,6 +44,7 @@ class Cause(StrEnum):
     IMBALANCE = "imbalance"  # another engine queues turns of its own
     TOOL_WAIT = "tool_wait"  # live trajectories are in tools
     LONG_TAIL = "long_tail"  # the last turns run on other engines
+    AGENT = "agent"  # live trajectories are in their agents' own code
     TRAINING = "training"  # nothing is live; the trainer makes its step
     NO_WORK = "no_work"  # nothing is live
 
@@ -71,6 +74,7 @@ class Attribution:
         self._start = start
         self._waiting: dict[str, Cause] = {}  # ready turns, by trajectory
         self._on: dict[str, str] = {}  # running turns: trajectory -> engine
+        self._live: set[str] = set()
         self._in_tools = 0
         self._phase = "idle"
 
@@ -110,6 +114,8 @@ class Attribution:
             return Cause.TOOL_WAIT
         if self._on:
             return Cause.LONG_TAIL
+        if self._live:
+            return Cause.AGENT
         return Cause.TRAINING if self._phase == "training" else Cause.NO_WORK
 
     def _change(self, event: Event) -> None:
@@ -128,11 +134,17 @@ class Attribution:
                 self._engines[event.engine].running += 1
             case TurnEnded():
                 self._leave(event.trajectory)
+            case TurnAbandoned():
+                self._waiting.pop(event.trajectory, None)
+                self._leave(event.trajectory)
             case ToolStarted():
                 self._in_tools += 1
             case ToolEnded():
                 self._in_tools -= 1
+            case TrajectoryStarted():
+                self._live.add(event.trajectory)
             case TrajectoryEnded():
+                self._live.discard(event.trajectory)
                 self._waiting.pop(event.trajectory, None)
                 self._leave(event.trajectory)
             case PhaseChanged():

@@ -26,6 +26,7 @@ AnyEvent = (
     | events.TurnHeld
     | events.TurnDispatched
     | events.TurnEnded
+    | events.TurnAbandoned
     | events.Parked
     | events.ToolStarted
     | events.ToolEnded

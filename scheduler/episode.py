@@ -51,6 +51,7 @@ class Episode:
         self.turns: list[TurnSpan] = []
         self.tool_calls: list[ToolCall] = []
         self._hooks = hooks
+        self._in_turn = False
 
     @property
     def room(self) -> int:
@@ -70,10 +71,19 @@ class Episode:
             self.prompt = len(self.tokens)
 
     async def generate(self, max_tokens: int | None = None) -> Generation:
-        """Let the model write its next turn, of at most ``max_tokens`` and what fits."""
+        """Let the model write its next turn, of at most ``max_tokens`` and what fits.
+
+        A call that is cancelled or fails leaves the episode as it was, and may be made again.
+        """
+        if self._in_turn:
+            raise RuntimeError(f"trajectory {self.id}: generate() was called while a turn is in flight")
         limit = self.room if max_tokens is None else min(max_tokens, self.room)
         start = len(self.tokens)
-        turn = await self._hooks.run_turn(self, limit)
+        self._in_turn = True
+        try:
+            turn = await self._hooks.run_turn(self, limit)
+        finally:
+            self._in_turn = False
         generation = turn.generation
         self._append(generation.tokens, mask=True, logprobs=generation.logprobs, versions=generation.versions)
         self.turns.append(
@@ -89,33 +99,27 @@ class Episode:
         return generation
 
     async def call(self, tool: Tool, arguments: dict[str, Any]) -> Observation:
-        """Run a tool and note the call."""
+        """Run a tool and note the call, in the order in which calls are made."""
         self._hooks.tool_started(self, tool.name)
-        status = "fault"
+        place = len(self.tool_calls)
+        call = ToolCall(turn=len(self.turns) - 1, tool=tool.name, status="fault")
+        self.tool_calls.append(call)
         try:
             observation = await tool.run(arguments)
-            status = observation.status
-        finally:
-            self._hooks.tool_ended(self, tool.name, status)
-        self._note(tool.name, observation)
-        return observation
-
-    def malformed(self, tool: str, text: str) -> Observation:
-        """Note a call that cannot be run; ``text`` is what the model is told."""
-        observation = Observation(text=text, status="malformed")
-        self._note(tool, observation)
-        return observation
-
-    def _note(self, tool: str, observation: Observation) -> None:
-        self.tool_calls.append(
-            ToolCall(
-                turn=len(self.turns) - 1,
-                tool=tool,
+            self.tool_calls[place] = call = ToolCall(
+                turn=call.turn,
+                tool=tool.name,
                 status=observation.status,
                 wall_s=observation.wall_s,
                 cpu_s=observation.cpu_s,
             )
-        )
+        finally:
+            self._hooks.tool_ended(self, tool.name, call.status)
+        return observation
+
+    def note_malformed(self) -> None:
+        """Note a tool call that could not be run."""
+        self.tool_calls.append(ToolCall(turn=len(self.turns) - 1, tool="", status="malformed"))
 
     def _append(
         self, tokens: Sequence[int], *, mask: bool, logprobs: Sequence[float], versions: Sequence[int]

@@ -1,8 +1,8 @@
 """What the scheduler says of its work: one struct an event, in the order in which things happen.
 
 ``t`` is integer nanoseconds on the event loop's clock. Every trajectory has one ``TrajectoryStarted`` and one
-``TrajectoryEnded``; every turn one ``TurnReady`` and, if its trajectory lives so long, one
-``TurnDispatched`` and one ``TurnEnded``; every tool call one ``ToolStarted`` and one ``ToolEnded``.
+``TrajectoryEnded``; every ``TurnReady`` is followed by ``TurnDispatched`` and ``TurnEnded``, or else by
+``TurnAbandoned``; every tool call has one ``ToolStarted`` and one ``ToolEnded``.
 """
 
 import asyncio
@@ -100,6 +100,13 @@ class TurnEnded(Event, frozen=True, kw_only=True):
     first_version: int
     last_version: int
     finish: str
+
+
+class TurnAbandoned(Event, frozen=True, kw_only=True):
+    """A ready or running turn was given up; its trajectory may live on."""
+
+    trajectory: str
+    turn: int
 
 
 class Parked(Event, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def parse_calls(text: str, tools: list[dict[str, Any]]) -> list[Call | Malformed
 def _parse(body: str, tools: list[dict[str, Any]]) -> Call | Malformed:
     try:
         call = json.loads(body, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Malformed("Invalid tool call: not valid JSON.")
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         return Malformed("Invalid tool call: no tool name.")
@@ -105,14 +105,16 @@ def render_responses(responses: list[str]) -> str:
 
 def boxed_answer(text: str) -> str | None:
     r"""Return the content of the last ``\boxed{…}`` with balanced braces, or None without one."""
-    answer = None
-    for match in _BOXED.finditer(text):
-        depth = 1
-        for end in range(match.end(), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                answer = text[match.end() : end].strip()
-                break
+    boxes = {match.end() - 1 for match in _BOXED.finditer(text)}
+    open_braces: list[int] = []
+    start, answer = -1, None
+    for brace in re.finditer(r"[{}]", text):
+        if brace[0] == "{":
+            open_braces.append(brace.start())
+        elif open_braces:
+            opened = open_braces.pop()
+            if opened in boxes and opened > start:
+                start, answer = opened, text[opened + 1 : brace.start()].strip()
     return answer
 
 

@@ -52,8 +52,10 @@ class HermesAgent:
             if not calls:
                 answer = boxed_answer(text)
                 return Outcome("no_answer" if answer is None else "answer", answer, tags)
-            responses = await asyncio.gather(*(self._respond(episode, call) for call in calls))
-            observation = self._chat.observation(render_responses(responses), after=turn.tokens)
+            async with asyncio.TaskGroup() as running:
+                responses = [running.create_task(self._respond(episode, call)) for call in calls]
+            content = render_responses([response.result() for response in responses])
+            observation = self._chat.observation(content, after=turn.tokens)
             if len(observation) >= episode.room:
                 return Outcome("context", answer_tags=tags)
             episode.observe(observation)
@@ -61,5 +63,6 @@ class HermesAgent:
 
     async def _respond(self, episode: Episode, call: Call | Malformed) -> str:
         if isinstance(call, Malformed):
-            return episode.malformed("", call.reason).text
+            episode.note_malformed()
+            return call.reason
         return (await episode.call(self._tools[call.name], call.arguments)).text

@@ -1,10 +1,12 @@
 """The one place that does KV arithmetic: which trajectories' KV is counted on which engine, in blocks.
 
 Invariants: a trajectory is counted on at most one engine; the prompt that the members of a group share is
-counted once an engine, as the whole blocks that an engine's prefix cache can share; when every trajectory
-is released every account is zero. Updated at decision time: what engines report lags, and only calibrates.
+counted once an engine, as the whole blocks that an engine's prefix cache can share (members whose prompts
+differ in whole blocks share nothing); when every trajectory is released every account is zero. Updated at
+decision time: what engines report lags, and only calibrates.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -35,7 +37,7 @@ class _Entry:
 class _Account:
     capacity: Capacity
     held: dict[str, _Entry] = field(default_factory=dict)
-    members: dict[str, int] = field(default_factory=dict)  # group -> trajectories counted here
+    members: Counter[tuple[str, int]] = field(default_factory=Counter)  # by group and shared blocks
     blocks: int = 0
 
 
@@ -67,14 +69,15 @@ class KvLedger:
         entry = self._entries.get(trajectory)
         return entry.engine if entry else None
 
-    def shares_prompt(self, engine: str, group: str) -> bool:
-        """Whether a member of the group is counted on the engine, so that its prompt is there already."""
-        return group in self._accounts[engine].members
+    def shares_prompt(self, engine: str, group: str, prompt: int) -> bool:
+        """Whether a member of the group with this prompt is counted on the engine already."""
+        return (group, self._shared(engine, prompt)) in self._accounts[engine].members
 
     def cost(self, engine: str, group: str, *, prompt: int, context: int) -> int:
         """Blocks that counting such a trajectory on the engine would add."""
         private = self._private(engine, prompt, context)
-        return private if self.shares_prompt(engine, group) else private + self._shared(engine, prompt)
+        shared = 0 if self.shares_prompt(engine, group, prompt) else self._shared(engine, prompt)
+        return private + shared
 
     def hold(self, engine: str, trajectory: str, group: str, *, prompt: int, context: int) -> None:
         """Count a trajectory on an engine; it must not be counted yet."""
@@ -84,7 +87,7 @@ class KvLedger:
             )
         account = self._accounts[engine]
         account.blocks += self.cost(engine, group, prompt=prompt, context=context)
-        account.members[group] = account.members.get(group, 0) + 1
+        account.members[group, self._shared(engine, prompt)] += 1
         self._entries[trajectory] = account.held[trajectory] = _Entry(engine, group, prompt, context)
 
     def grow(self, trajectory: str, context: int) -> None:
@@ -101,9 +104,10 @@ class KvLedger:
             return
         account = self._accounts[entry.engine]
         del account.held[trajectory]
-        account.members[entry.group] -= 1
-        if not account.members[entry.group]:
-            del account.members[entry.group]
+        key = entry.group, self._shared(entry.engine, entry.prompt)
+        account.members[key] -= 1
+        if not account.members[key]:
+            del account.members[key]
         account.blocks -= self.cost(entry.engine, entry.group, prompt=entry.prompt, context=entry.context)
 
     def _shared(self, engine: str, prompt: int) -> int:

@@ -42,7 +42,7 @@ class Wait(msgspec.Struct, frozen=True):
 
 @dataclass
 class FleetState:
-    """All that a policy may look at. ``last_placed`` orders engines by when they were last chosen."""
+    """All that a policy may look at. ``last_placed`` says when a new trajectory last went to an engine."""
 
     ledger: KvLedger
     forecast: GrowthForecast
@@ -52,7 +52,7 @@ class FleetState:
 
     @property
     def engines(self) -> Sequence[str]:
-        """Engine ids, the least recently chosen first."""
+        """The ids of the living engines, the one that a new trajectory went to the longest ago first."""
         return sorted(self.running, key=lambda engine: self.last_placed.get(engine, -1))
 
     def held(self, engine: str) -> list[Trajectory]:
@@ -73,7 +73,7 @@ class Policy(Protocol):
         ...
 
     def place(self, trajectory: Trajectory, fleet: FleetState) -> Place | Wait:
-        """Say where the ready turn of a trajectory goes, or why it waits."""
+        """Say where the ready turn of a trajectory goes, or why it waits; a held one must go home."""
         ...
 
     def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:

@@ -21,7 +21,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool call: ``status`` is the sandbox's, or ``malformed`` for a call that could not be run."""
+    """One tool call: ``status`` is the sandbox's, ``malformed`` (not run) or ``fault`` (the tool's own)."""
 
     turn: int
     tool: str

@@ -11,26 +11,25 @@ from pathlib import Path
 
 import msgspec
 
-from headway.engine import Engine, EngineError
-from headway.sandbox import SandboxError
+from headway.engine import Engine
 
 from .agent import Agent, Outcome
-from .episode import Episode, Hooks
+from .agent_clock import AgentClock
+from .episode import Episode, Hooks, Turn
 from .events import Discard, EventSink, ToolEnded, ToolStarted, TrajectoryEnded, TrajectoryStarted, now_ns
+from .failures import RewardFault, explain
 from .policy import Policy
 from .reward import Reward
-from .rollout import Boundary, Failure, Group, Rollout
+from .rollout import Failure, Group, Rollout
 from .task import Task
-from .tool import ToolFault
-from .turns import Overload, TurnConfig, Turns
+from .turns import TurnConfig, Turns
 
 
 class EpisodeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of an episode and of how many are alive. ``max_context`` is in tokens."""
+    """Limits of an episode: tokens of context, and seconds that its agent may take outside its turns."""
 
     max_context: int
-    timeout_s: float = 7200.0
-    max_live: int = 4096
+    agent_timeout_s: float = 3600.0
 
 
 class Scheduler:
@@ -59,7 +58,8 @@ class Scheduler:
         self._on_rollout = on_rollout
         self._sink: EventSink = sink or Discard()
         self._turns = Turns(engines, config=turns, policy=policy, sink=self._sink)
-        self._hooks = Hooks(self._turns.run, self._tool_started, self._tool_ended)
+        self._clocks: dict[str, AgentClock] = {}
+        self._hooks = Hooks(self._run_turn, self._tool_started, self._tool_ended)
         self._running: set[asyncio.Task[Group]] = set()
         self._groups = first_group
 
@@ -71,11 +71,13 @@ class Scheduler:
         group.add_done_callback(self._running.discard)
         return group
 
-    async def stream(self, tasks: Iterable[Task], *, samples: int) -> AsyncIterator[Group]:
+    async def stream(
+        self, tasks: Iterable[Task], *, samples: int, max_live: int = 4096
+    ) -> AsyncIterator[Group]:
         """Run tasks and yield each group as it completes; ``max_live`` bounds the trajectories alive."""
         source = iter(tasks)
         pending: set[asyncio.Task[Group]] = set()
-        at_once = max(self._config.max_live // samples, 1)
+        at_once = max(max_live // samples, 1)
         try:
             while True:
                 while len(pending) < at_once and (task := next(source, None)) is not None:
@@ -115,16 +117,15 @@ class Scheduler:
         self._sink.emit(TrajectoryStarted(t=now_ns(), trajectory=id, group=episode.group, task=task.id))
         outcome, reward, failure = Outcome("failed"), None, None
         try:
-            async with asyncio.timeout(self._config.timeout_s):
-                outcome = await self._agent(episode)
-                self._turns.ended(id, failed=False)
-                reward = await self._score(episode, outcome)
+            outcome = await self._run_agent(episode)
+            self._turns.ended(id, failed=False)
+            reward = await self._score(episode, outcome)
         except asyncio.CancelledError:
             failure = Failure("cancelled", "the trajectory was cancelled")
-            raise
+            if _is_being_cancelled():
+                raise
         except Exception as error:
-            failure = Failure(_boundary(error), str(error) or type(error).__name__)
-            outcome = Outcome("failed")
+            failure = explain(error)
         finally:
             self._turns.ended(id, failed=failure is not None)
             rollout = _record(episode, outcome, reward, failure)
@@ -132,14 +133,30 @@ class Scheduler:
         self._on_rollout(rollout)
         return rollout
 
+    async def _run_agent(self, episode: Episode) -> Outcome:
+        clock = self._clocks[episode.id] = AgentClock(self._config.agent_timeout_s)
+        try:
+            async with clock:
+                outcome = await self._agent(episode)
+        finally:
+            del self._clocks[episode.id]
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"the agent returned {outcome!r}; it must return an Outcome")
+        return outcome
+
+    async def _run_turn(self, episode: Episode, max_tokens: int) -> Turn:
+        with self._clocks[episode.id].stopped():
+            return await self._turns.run(episode, max_tokens)
+
     async def _score(self, episode: Episode, outcome: Outcome) -> float | None:
         self._tool_started(episode, "reward")
         status = "fault"
         try:
             reward = await self._reward(episode.task, outcome)
+            reward = None if reward is None else float(reward)
             status = "ok"
         except Exception as error:
-            raise _RewardFault(str(error) or type(error).__name__) from error
+            raise RewardFault(str(error) or type(error).__name__) from error
         finally:
             self._tool_ended(episode, "reward", status)
         return reward
@@ -168,23 +185,10 @@ class Scheduler:
         )
 
 
-class _RewardFault(Exception):
-    """The reward function failed."""
-
-
-def _boundary(error: Exception) -> Boundary:
-    """Name the boundary that a failure crossed."""
-    match error:
-        case EngineError():
-            return "engine"
-        case ToolFault() | SandboxError():
-            return "sandbox"
-        case _RewardFault():
-            return "reward"
-        case Overload():
-            return "overload"
-        case _:
-            return "agent"
+def _is_being_cancelled() -> bool:
+    """Whether it is the trajectory itself that is cancelled, rather than something that its agent awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _record(episode: Episode, outcome: Outcome, reward: float | None, failure: Failure | None) -> Rollout:
@@ -197,9 +201,9 @@ def _record(episode: Episode, outcome: Outcome, reward: float | None, failure: F
         mask=episode.mask,
         logprobs=episode.logprobs,
         versions=episode.versions,
-        turns=episode.turns,
-        tool_calls=episode.tool_calls,
-        finish_reason=outcome.finish_reason,
+        turns=list(episode.turns),
+        tool_calls=list(episode.tool_calls),
+        finish_reason="failed" if failure else outcome.finish_reason,
         answer=outcome.answer,
         answer_tags=outcome.answer_tags,
         reward=None if failure else reward,

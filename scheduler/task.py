@@ -65,6 +65,6 @@ def _parse(line: bytes, place: str) -> Task:
     if (raw.prompt is None) == (raw.messages is None):
         raise InputError(f'{place}: a task needs either "prompt" or "messages"')
     messages = raw.messages if raw.messages is not None else [Message("user", raw.prompt or "")]
-    if not messages or messages[-1].role == "assistant":
-        raise InputError(f"{place}: the messages must end with one that the model can answer")
+    if not messages or messages[-1].role != "user":
+        raise InputError(f"{place}: the messages must end with a user's, for the model to answer")
     return Task(id=str(raw.id), messages=messages, answer=None if raw.answer is None else str(raw.answer))

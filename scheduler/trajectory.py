@@ -14,7 +14,7 @@ class State(StrEnum):
     NEW = "new"  # no turn yet: nothing of it is cached anywhere
     RUNNING = "running"  # a turn is on an engine
     HELD = "held"  # between turns (in a tool); its KV is still counted on its home engine
-    PARKED = "parked"  # between turns; its KV is no longer counted, the engine may evict it
+    PARKED = "parked"  # between turns; its KV is not counted, the engine may have evicted it
     RETURNED = "returned"  # a turn is ready, its KV is counted nowhere: waits for admission
     FINISHED = "finished"
     FAILED = "failed"
@@ -25,7 +25,7 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.RUNNING: frozenset({State.HELD, State.PARKED, State.FINISHED, State.FAILED}),
     State.HELD: frozenset({State.RUNNING, State.PARKED, State.FINISHED, State.FAILED}),
     State.PARKED: frozenset({State.RETURNED, State.FINISHED, State.FAILED}),
-    State.RETURNED: frozenset({State.RUNNING, State.FINISHED, State.FAILED}),
+    State.RETURNED: frozenset({State.RUNNING, State.PARKED, State.FINISHED, State.FAILED}),
     State.FINISHED: frozenset(),
     State.FAILED: frozenset(),
 }

@@ -5,13 +5,13 @@ that runs has a time limit. All choices are the core's: nothing is decided here.
 """
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from headway.engine import Engine, EngineError, Generation, Request, Sampling
-from headway.errors import HeadwayError
+from headway.engine import Engine, EngineDead, EngineError, Generation, Request, Sampling
 
 from .dispatcher import Decision, Dispatch, Dispatcher, Hold, Park, Refuse
 from .episode import Episode, Turn
@@ -20,12 +20,14 @@ from .events import (
     EngineLoad,
     EventSink,
     Parked,
+    TurnAbandoned,
     TurnDispatched,
     TurnEnded,
     TurnHeld,
     TurnReady,
     now_ns,
 )
+from .failures import Overload
 from .ledger import Capacity
 from .policy import Policy
 
@@ -37,10 +39,6 @@ class TurnConfig(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float = 1.0
     stop_token_ids: tuple[int, ...] = ()
     timeout_s: float = 1800.0
-
-
-class Overload(HeadwayError):
-    """A turn that can never fit on any engine of the fleet."""
 
 
 class _Waiting(msgspec.Struct):
@@ -61,52 +59,84 @@ class Turns:
             {id: Capacity(e.info.kv_tokens, e.info.block_size) for id, e in self._engines.items()}, policy
         )
         self._waiting: dict[str, _Waiting] = {}
+        self._requests = itertools.count()
         self._loads: dict[str, tuple[int, int]] = {}
 
     async def run(self, episode: Episode, max_tokens: int) -> Turn:
-        """Wait until the episode's next turn is placed, and run it.
+        """Wait until the episode's next turn is placed, and run it; on another engine if its engine dies.
 
         Raises ``Overload`` for a turn that can never fit, ``EngineError`` for an engine that fails or hangs.
         """
+        while True:
+            try:
+                return await self._attempt(episode, max_tokens)
+            except EngineDead:
+                if not self._engines:
+                    raise
+
+    async def _attempt(self, episode: Episode, max_tokens: int) -> Turn:
         id, turn, context = episode.id, len(episode.turns), len(episode.tokens)
         self._sink.emit(TurnReady(t=now_ns(), trajectory=id, turn=turn, context=context))
-        waiting = _Waiting(turn, asyncio.get_running_loop().create_future())
-        self._waiting[id] = waiting
         try:
-            self._carry_out(
-                self._dispatcher.turn_ready(
-                    id, group=episode.group, prompt=episode.prompt, context=context, turn_limit=max_tokens
-                )
-            )
-            engine = self._engines[await waiting.placed]
-        finally:
-            del self._waiting[id]
-        self._note_load(engine)
-        generation = await self._generate(engine, episode, max_tokens)
+            engine = await self._place(episode, max_tokens)
+            self._note_load(engine)
+            generation = await self._generate(engine, episode, max_tokens)
+        except BaseException:
+            self._sink.emit(TurnAbandoned(t=now_ns(), trajectory=id, turn=turn))
+            self._carry_out(self._dispatcher.turn_abandoned(id))
+            raise
         self._note_load(engine)
         self._note_end(engine, episode, generation)
         self._carry_out(self._dispatcher.turn_ended(id, context=context + len(generation.tokens)))
         return Turn(engine.info.id, generation)
+
+    async def _place(self, episode: Episode, max_tokens: int) -> Engine:
+        """Wait until the core has placed the episode's turn."""
+        waiting = _Waiting(len(episode.turns), asyncio.get_running_loop().create_future())
+        self._waiting[episode.id] = waiting
+        try:
+            self._carry_out(
+                self._dispatcher.turn_ready(
+                    episode.id,
+                    group=episode.group,
+                    prompt=episode.prompt,
+                    context=len(episode.tokens),
+                    turn_limit=max_tokens,
+                )
+            )
+            engine = await waiting.placed
+        finally:
+            del self._waiting[episode.id]
+        if engine not in self._engines:
+            raise EngineDead(f"engine {engine} died as a turn was placed on it")
+        return self._engines[engine]
 
     def ended(self, id: str, *, failed: bool) -> None:
         """Take in that an episode is over and wants no more turns; safe to call again."""
         self._carry_out(self._dispatcher.ended(id, failed=failed))
 
     async def update_weights(self, weights: Path, version: int) -> None:
-        """Load new weights into every engine at once; the KV they cached counts no more."""
-        await asyncio.gather(*(self._update(engine, weights, version) for engine in self._engines.values()))
+        """Load new weights into every living engine at once; the KV they cached counts no more."""
+        engines = list(self._engines.values())
+        await asyncio.gather(*(self._update(engine, weights, version) for engine in engines))
         self._carry_out(self._dispatcher.caches_dropped())
 
     async def _update(self, engine: Engine, weights: Path, version: int) -> None:
         id = engine.info.id
         self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="weight_sync"))
-        await engine.update_weights(weights, version)
+        try:
+            await engine.update_weights(weights, version)
+        except EngineDead:
+            self._lose(engine)
+            if not self._engines:
+                raise
+            return
         self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="ready", weight_version=version))
 
     async def _generate(self, engine: Engine, episode: Episode, max_tokens: int) -> Generation:
         config = self._config
         request = Request(
-            id=f"{episode.id}.{len(episode.turns)}",
+            id=f"{episode.id}.{next(self._requests)}",
             prompt=episode.tokens.copy(),
             sampling=Sampling(
                 max_tokens=max_tokens,
@@ -119,10 +149,19 @@ class Turns:
         try:
             async with asyncio.timeout(config.timeout_s):
                 return await engine.generate(request)
+        except EngineDead:
+            self._lose(engine)
+            raise
         except TimeoutError:
             raise EngineError(
                 f"engine {engine.info.id}: a turn did not end within {config.timeout_s:g} s"
             ) from None
+
+    def _lose(self, engine: Engine) -> None:
+        """Place nothing more on an engine that has died; only the first call about it counts."""
+        if self._engines.pop(engine.info.id, None) is not None:
+            self._sink.emit(EngineChanged(t=now_ns(), engine=engine.info.id, state="down"))
+            self._carry_out(self._dispatcher.engine_lost(engine.info.id))
 
     def _carry_out(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
@@ -142,12 +181,19 @@ class Turns:
                 case Park(engine=engine):
                     self._sink.emit(Parked(t=now_ns(), trajectory=id, engine=engine))
                 case Refuse(needed=needed, available=available):
-                    self._waiting[id].placed.set_exception(
-                        Overload(
-                            f"trajectory {id} needs {needed} tokens of KV cache for its next turn, and the "
-                            f"largest engine has {available}: allow shorter contexts or give engines more"
-                        )
-                    )
+                    self._refuse(id, needed, available)
+
+    def _refuse(self, id: str, needed: int, available: int) -> None:
+        placed = self._waiting[id].placed
+        if not placed.done():
+            placed.set_exception(
+                Overload(
+                    f"trajectory {id} needs {needed} tokens of KV cache for its next turn, and the largest "
+                    f"engine has {available}: allow shorter contexts or give engines more"
+                )
+                if available
+                else EngineDead(f"trajectory {id}: no engine is left")
+            )
 
     def _note_load(self, engine: Engine) -> None:
         stats = engine.stats()

@@ -9,7 +9,7 @@ over every trajectory counted on it, with mu and var the forecast growth until i
 - An engine that grew beyond its budget parks trajectories in tools, the smallest first (least to recompute),
   but never its last one.
 
-Invariant: what is admitted never takes an engine's demand beyond its budget.
+Invariant: what is admitted beside others never takes an engine's demand beyond its budget.
 """
 
 import math
@@ -84,7 +84,8 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
 
     def _price(self, engine: str, trajectory: Trajectory, fleet: FleetState) -> float:
         ledger = fleet.ledger
-        cached = trajectory.prompt if ledger.shares_prompt(engine, trajectory.group) else 0
+        shared = ledger.shares_prompt(engine, trajectory.group, trajectory.prompt)
+        cached = trajectory.prompt if shared else 0
         if trajectory.home == engine:
             cached = trajectory.context - 1  # likely still in its prefix cache
         free = 1 - self.demand(engine, fleet) / (ledger.capacity(engine) * ledger.block_size(engine))

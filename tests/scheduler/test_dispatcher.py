@@ -59,6 +59,58 @@ def test_an_engine_that_grew_beyond_its_budget_parks_the_smallest_trajectory_in_
     assert [d.trajectory for d in decisions if isinstance(d, Park)] == ["g2.0", "g3.0"]
 
 
+def test_static_assignment_is_even_however_busy_an_engine_is_with_warm_turns() -> None:
+    core = Dispatcher(SMALL, make_policy("static"))
+    ready(core, "g0.0", 32)
+    for number in range(1, 21):
+        core.turn_ended("g0.0", context=32 + number)
+        ready(core, "g0.0", 32 + number)
+        ready(core, f"g{number}.0", 32)
+    assert sorted(len(core.fleet.held(engine)) for engine in SMALL) == [10, 11]
+
+
+def test_after_new_weights_no_engine_counts_as_having_a_trajectory_cached() -> None:
+    core = Dispatcher({"a": Capacity(640, 16), "b": Capacity(640, 16)}, make_policy("headroom"))
+    (placed,) = ready(core, "g1.0", 32)
+    core.turn_ended("g1.0", context=100)
+    assert core.caches_dropped() == [Park("g1.0", placed.engine)]
+    for number in range(3):  # make its old home the busier one
+        core.turn_ready(f"h{number}.0", group=f"h{number}", prompt=16, context=16, turn_limit=8)
+    other = min(SMALL, key=lambda engine: len(core.fleet.running[engine]))
+    assert Dispatch("g1.0", other, Reason.RETURNED) in ready(core, "g1.0", 104)
+
+
+def test_what_a_refused_trajectory_held_goes_to_those_who_wait() -> None:
+    core = Dispatcher({"a": Capacity(320, 16)}, make_policy("headroom"))
+    ready(core, "g1.0", 200, limit=8)
+    core.turn_ended("g1.0", context=260)
+    assert ready(core, "g2.0", 64, limit=8) == [Hold("g2.0", Reason.KV_FULL)]
+    assert ready(core, "g1.0", 400, limit=8) == [Refuse("g1.0", 408, 320), Dispatch("g2.0", "a", Reason.NEW)]
+
+
+def test_a_trajectory_cannot_want_a_turn_while_it_has_one() -> None:
+    core = Dispatcher({"a": Capacity(320, 16)}, make_policy("headroom"))
+    for id in ("g1.0", "g2.0"):  # one runs, one waits
+        ready(core, id, 200)
+        with pytest.raises(RuntimeError, match=f"{id} wants a turn while it has one"):
+            ready(core, id, 200)
+
+
+def test_a_lost_engine_gets_nothing_more_and_what_it_held_goes_elsewhere() -> None:
+    core = Dispatcher(SMALL, make_policy("headroom"))
+    (first,) = ready(core, "g1.0", 64)
+    core.turn_ended("g1.0", context=80)
+    lost = first.engine
+    assert core.engine_lost(lost) == [Park("g1.0", lost)]
+    assert core.engine_lost(lost) == []
+    (again,) = ready(core, "g1.0", 90)
+    assert again.engine != lost
+    core.engine_lost(again.engine)
+    core.turn_abandoned("g1.0")
+    assert ready(core, "g1.0", 90) == [Refuse("g1.0", 122, 0)]
+    assert core.live == 0
+
+
 def test_a_turn_that_can_never_fit_is_refused_with_its_size() -> None:
     core = Dispatcher(SMALL, make_policy("headroom"))
     assert ready(core, "g1.0", 300) == [Refuse("g1.0", 332, 320)]
@@ -93,12 +145,13 @@ class Run:
         self.turns = {f"g{i // 4}.{i % 4}": self.rng.randint(1, 5) for i in range(trajectories)}
         self.context = dict.fromkeys(self.turns, 32)
         self.running: set[str] = set()
+        self.waiting: set[str] = set()
         self.in_tool: list[str] = []
         self.finished: list[str] = []
 
     def play(self) -> None:
         unseen = list(self.turns)
-        while unseen or self.running or self.in_tool:
+        while unseen or self.running or self.in_tool or self.waiting:
             moves = (
                 [self.start] * bool(unseen)
                 + [self.end] * bool(self.running)
@@ -113,6 +166,7 @@ class Run:
             if isinstance(decision, Dispatch):
                 assert decision.trajectory not in self.running
                 self.running.add(decision.trajectory)
+                self.waiting.discard(decision.trajectory)
 
     def start(self, unseen: list[str]) -> None:
         self.want_turn(unseen.pop(0))
@@ -124,6 +178,7 @@ class Run:
         context = self.context[id]
         group = id.split(".")[0]
         limit = min(24, 320 - context)
+        self.waiting.add(id)
         self.take(self.core.turn_ready(id, group=group, prompt=32, context=context, turn_limit=limit))
 
     def end(self, unseen: list[str]) -> None:
@@ -139,11 +194,34 @@ class Run:
             self.context[id] += self.rng.randint(0, 20)
             self.in_tool.append(id)
 
+    def give_up(self, unseen: list[str]) -> None:
+        """Abandon a turn, running or waiting; the trajectory asks again later."""
+        id = self.rng.choice(sorted(self.running | self.waiting))
+        self.running.discard(id)
+        self.waiting.discard(id)
+        self.in_tool.append(id)
+        self.take(self.core.turn_abandoned(id))
+
+    def cancel(self, unseen: list[str]) -> None:
+        """End a trajectory wherever it is."""
+        if self.rng.random() < 0.9:
+            return
+        id = self.rng.choice(sorted(self.running | self.waiting | set(self.in_tool)))
+        self.running.discard(id)
+        self.waiting.discard(id)
+        if id in self.in_tool:
+            self.in_tool.remove(id)
+        self.finished.append(id)
+        self.take(self.core.ended(id, failed=True))
+
     def check(self) -> None:
         fleet = self.core.fleet
-        for engine in SMALL:
-            counted = set(fleet.ledger.held(engine))
-            assert fleet.running[engine] <= counted
+        counted = {id for engine in SMALL for id in fleet.ledger.held(engine)}
+        assert {id for running in fleet.running.values() for id in running} == self.running
+        assert counted == {t.id for t in fleet.trajectories.values() if t.is_counted}
+        assert self.running <= counted
+        if not counted:
+            assert not self.waiting  # something always runs while anything waits
 
 
 @pytest.mark.parametrize("policy", NAMES)

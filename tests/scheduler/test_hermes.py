@@ -57,6 +57,8 @@ def test_a_call_that_cannot_be_run_says_why(body: str, reason: str) -> None:
         (r"\boxed{1} then \boxed{\frac{1}{2}}", r"\frac{1}{2}"),
         (r"\boxed {x}", "x"),
         (r"\boxed{unclosed", None),
+        (r"\boxed{\boxed{4}}", "4"),
+        (r"} \boxed{open \boxed{5} {", "5"),
         ("42", None),
     ],
 )
@@ -89,3 +91,9 @@ def test_silence_is_told_as_such_and_responses_are_wrapped() -> None:
     assert render_responses(["1", "2"]) == (
         "<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>"
     )
+
+
+def test_text_that_repeats_itself_endlessly_is_still_only_a_bad_call_or_no_answer() -> None:
+    nested = call('{"name": ' + "[" * 100_000)
+    assert parse_calls(nested, [PYTHON_TOOL]) == [Malformed("Invalid tool call: not valid JSON.")]
+    assert boxed_answer(r"\boxed{" * 100_000) is None

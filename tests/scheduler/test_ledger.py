@@ -44,7 +44,7 @@ def test_a_trajectory_cannot_be_counted_twice() -> None:
     st.lists(
         st.tuples(
             st.sampled_from(["a", "b"]),
-            st.integers(0, 7),  # group; its prompt is 7 * group + 1 tokens
+            st.tuples(st.integers(0, 3), st.integers(1, 60)),  # group, and this member's prompt
             st.lists(st.integers(0, 90), max_size=4),  # growths
         ),
         max_size=30,
@@ -53,19 +53,19 @@ def test_a_trajectory_cannot_be_counted_twice() -> None:
 )
 def test_what_is_used_is_the_sum_of_unique_blocks_and_returns_to_zero(moves, rng) -> None:
     kv = ledger()
-    live: dict[str, tuple[str, int, int]] = {}
-    for number, (engine, group, growths) in enumerate(moves):
-        id, prompt = f"t{number}", 7 * group + 1
+    live: dict[str, tuple[str, tuple[int, int], int]] = {}
+    for number, (engine, (group, prompt), growths) in enumerate(moves):
+        id = f"t{number}"
         context = prompt
         kv.hold(engine, id, f"g{group}", prompt=prompt, context=context)
         for growth in growths:
             context += growth
             kv.grow(id, context)
-        live[id] = (engine, group, context)
+        live[id] = (engine, (group, prompt // 10), context)
         for name in ("a", "b"):
-            here = [(g, c) for e, g, c in live.values() if e == name]
-            shared = sum((7 * g + 1) // 10 for g in {g for g, _ in here})
-            private = sum(-(-(c - (7 * g + 1) // 10 * 10) // 10) for g, c in here)
+            here = [(key, c) for e, key, c in live.values() if e == name]
+            shared = sum(blocks for _, blocks in {key for key, _ in here})
+            private = sum(-(-(c - blocks * 10) // 10) for (_, blocks), c in here)
             assert kv.used(name) == shared + private
     for id in rng.sample(sorted(live), len(live)):
         kv.release(id)

@@ -5,9 +5,10 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
-from headway.engine import EngineError, Request
+from headway.engine import EngineDead, EngineError, Request
 from headway.engine.scripted import ScriptedEngine
 from headway.sandbox import ZygoteSandbox
 from headway.scheduler import (
@@ -28,6 +29,7 @@ from headway.scheduler import (
 )
 from headway.scheduler import events as ev
 from headway.scheduler.policies import NAMES
+from headway.scheduler.tool import ToolFault
 
 TASK = Task(id="sum", messages=[Message("user", "What is 20 + 22?")], answer="42")
 
@@ -61,14 +63,25 @@ def script(chat: Chat, *turns: str):
     return write
 
 
-def make(engines, agent, sandbox, *, policy="headroom", sink=None, stops=(), **config) -> Scheduler:
+def make(
+    engines,
+    agent,
+    sandbox,
+    *,
+    policy="headroom",
+    sink=None,
+    reward=None,
+    max_context=4096,
+    timeout_s=60.0,
+    **config,
+) -> Scheduler:
     return Scheduler(
         engines,
         policy=make_policy(policy),
         agent=agent,
-        reward=AnswerReward(sandbox),
-        episodes=EpisodeConfig(max_context=config.pop("max_context", 4096), **config),
-        turns=TurnConfig(stop_token_ids=stops),
+        reward=reward or AnswerReward(sandbox),
+        episodes=EpisodeConfig(max_context=max_context, **config),
+        turns=TurnConfig(timeout_s=timeout_s),
         sink=sink,
     )
 
@@ -147,9 +160,9 @@ async def test_many_trajectories_on_small_engines_all_end_and_every_event_has_it
     engines = [ScriptedEngine(turns, id=id, kv_tokens=1024, max_context=512) for id in ("a", "b")]
     seen = Collected()
     agent = HermesAgent(tiny_chat, [PythonTool(sandbox)])
-    scheduler = make(engines, agent, sandbox, policy=policy, sink=seen, max_context=512, max_live=64)
+    scheduler = make(engines, agent, sandbox, policy=policy, sink=seen, max_context=512)
     tasks = [Task(id=f"t{i}", messages=TASK.messages, answer="42") for i in range(12)]
-    groups = [group async for group in scheduler.stream(tasks, samples=8)]
+    groups = [group async for group in scheduler.stream(tasks, samples=8, max_live=64)]
     assert sorted(group.task for group in groups) == sorted(task.id for task in tasks)
     assert all(rollout.reward == 1.0 for group in groups for rollout in group.rollouts)
     ended = [event.trajectory for event in seen.of(ev.TrajectoryEnded)]
@@ -197,8 +210,7 @@ async def test_a_failed_trajectory_is_a_record_with_the_boundary_that_it_crossed
         assert rollout.failure.boundary == boundary
         assert message in rollout.failure.message
         assert rollout.reward is None
-    unjudged = make([good], agent, sandbox)
-    unjudged._reward = no_reward
+    unjudged = make([good], agent, sandbox, reward=no_reward)
     (rollout,) = (await unjudged.submit(TASK, samples=1)).rollouts
     assert rollout.failure is not None
     assert rollout.failure.boundary == "reward"
@@ -235,14 +247,7 @@ async def test_a_cancelled_group_frees_what_it_held_and_notes_its_end(tiny_chat,
 async def test_a_turn_that_never_ends_fails_as_the_engines_fault(tiny_chat, sandbox) -> None:
     engine = ScriptedEngine(script(tiny_chat, "never"))
     await engine.pause()
-    scheduler = Scheduler(
-        [engine],
-        policy=make_policy("headroom"),
-        agent=HermesAgent(tiny_chat, [PythonTool(sandbox)]),
-        reward=AnswerReward(sandbox),
-        episodes=EpisodeConfig(max_context=4096),
-        turns=TurnConfig(timeout_s=0.05),
-    )
+    scheduler = make([engine], HermesAgent(tiny_chat, [PythonTool(sandbox)]), sandbox, timeout_s=0.05)
     (rollout,) = (await scheduler.submit(TASK, samples=1)).rollouts
     assert rollout.failure is not None
     assert rollout.failure.boundary == "engine"
@@ -265,3 +270,193 @@ async def test_rollouts_are_told_as_they_end_before_their_group_is_complete(tiny
     group = await scheduler.submit(TASK, samples=5)
     assert sorted(rollout.id for rollout in told) == sorted(rollout.id for rollout in group.rollouts)
     assert {rollout.group for rollout in told} == {"g8"}
+
+
+async def test_a_trajectory_that_can_never_fit_fails_and_lets_the_others_go_on(tiny_chat, sandbox) -> None:
+    engine = ScriptedEngine(script(tiny_chat, "hm"), kv_tokens=320, max_context=4096)
+
+    async def agent(episode: Episode) -> Outcome:
+        episode.observe(range(64))
+        await episode.generate(16)
+        if episode.id == "g1.0":
+            await asyncio.sleep(0)
+            episode.observe(range(400))
+        await episode.generate(16)
+        return Outcome("no_answer")
+
+    group = await make([engine], agent, sandbox).submit(TASK, samples=12)
+    assert [r.failure and r.failure.boundary for r in group.rollouts] == ["overload"] + [None] * 11
+    assert "needs" in group.rollouts[0].failure.message
+
+
+@pytest.mark.parametrize("policy", NAMES)
+async def test_an_agent_may_give_up_a_turn_and_ask_again(tiny_chat, sandbox, policy) -> None:
+    engine = ScriptedEngine(
+        script(tiny_chat, "x" * 200), kv_tokens=640, max_context=512, seconds_per_token=0.0005
+    )
+    seen = Collected()
+
+    async def agent(episode: Episode) -> Outcome:
+        episode.observe(range(64))
+        for limit in (0.001, 0.01, None):
+            try:
+                async with asyncio.timeout(limit):
+                    await episode.generate(40)
+            except TimeoutError:
+                continue
+        return Outcome("no_answer")
+
+    scheduler = make([engine], agent, sandbox, policy=policy, sink=seen)
+    group = await scheduler.submit(TASK, samples=16)
+    assert [rollout.failure for rollout in group.rollouts] == [None] * 16
+    assert all(rollout.turns for rollout in group.rollouts)
+    assert len(seen.of(ev.TurnReady)) == len(seen.of(ev.TurnEnded)) + len(seen.of(ev.TurnAbandoned))
+    assert scheduler._turns._dispatcher.fleet.ledger.used("engine-0") == 0
+
+
+async def test_two_turns_at_once_are_refused_without_harm_to_others(tiny_chat, sandbox) -> None:
+    engine = ScriptedEngine(script(tiny_chat, "hm"))
+
+    async def agent(episode: Episode) -> Outcome:
+        episode.observe(range(8))
+        if episode.id.endswith(".0"):
+            await asyncio.gather(episode.generate(4), episode.generate(4))
+        await episode.generate(4)
+        return Outcome("no_answer")
+
+    group = await make([engine], agent, sandbox).submit(TASK, samples=3)
+    assert group.rollouts[0].failure is not None
+    assert "while a turn is in flight" in group.rollouts[0].failure.message
+    assert [rollout.failure for rollout in group.rollouts[1:]] == [None, None]
+
+
+class Dying(ScriptedEngine):
+    """Serves some turns, then is gone."""
+
+    turns_left = 5
+
+    async def generate(self, request: Request):
+        self.turns_left -= 1
+        if self.turns_left < 0:
+            raise EngineDead(f"engine {self.info.id}: it has died")
+        return await super().generate(request)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+async def test_when_an_engine_dies_its_trajectories_go_on_elsewhere_from_their_tokens(
+    tiny_chat, sandbox, policy
+) -> None:
+    turns = script(tiny_chat, python("print(20 + 22)"), r"<answer>\boxed{42}</answer>")
+    engines = [Dying(turns, id="a", kv_tokens=2048), ScriptedEngine(turns, id="b", kv_tokens=2048)]
+    seen = Collected()
+    agent = HermesAgent(tiny_chat, [PythonTool(sandbox)])
+    scheduler = make(engines, agent, sandbox, policy=policy, sink=seen, max_context=1024)
+    group = await scheduler.submit(TASK, samples=24)
+    assert [rollout.reward for rollout in group.rollouts] == [1.0] * 24
+    assert [event.state for event in seen.of(ev.EngineChanged)] == ["down"]
+    for rollout in group.rollouts:
+        assert [turn.end > turn.start for turn in rollout.turns] == [True, True]
+
+
+async def test_when_no_engine_is_left_every_trajectory_fails_and_none_hangs(tiny_chat, sandbox) -> None:
+    engines = [Dying(script(tiny_chat, python("print(1)")), id=id, kv_tokens=1024) for id in ("a", "b")]
+    scheduler = make(engines, HermesAgent(tiny_chat, [PythonTool(sandbox)]), sandbox, max_context=1024)
+    group = await scheduler.submit(TASK, samples=16)
+    assert {rollout.failure and rollout.failure.boundary for rollout in group.rollouts} == {"engine"}
+
+
+async def test_whatever_an_agent_or_a_reward_does_only_its_own_trajectory_fails(tiny_chat, sandbox) -> None:
+    engine = ScriptedEngine(script(tiny_chat, r"\boxed{42}"))
+    whole = HermesAgent(tiny_chat, [PythonTool(sandbox)])
+
+    async def returns_nothing(episode: Episode) -> Any:
+        return None
+
+    async def awaits_something_cancelled(episode: Episode) -> Outcome:
+        other = asyncio.create_task(asyncio.sleep(1000))
+        other.cancel()
+        await other
+        return Outcome("no_answer")
+
+    async def says_what_no_log_can_hold(episode: Episode) -> Outcome:
+        raise RuntimeError("lone \ud800 surrogate")
+
+    async def fails_in_a_group(episode: Episode) -> Outcome:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(fails(EngineError("first")))
+        return Outcome("no_answer")
+
+    async def fails(error: Exception) -> None:
+        raise error
+
+    for odd, boundary, message in (
+        (returns_nothing, "agent", "must return an Outcome"),
+        (awaits_something_cancelled, "cancelled", "cancelled"),
+        (says_what_no_log_can_hold, "agent", "lone ? surrogate"),
+        (fails_in_a_group, "engine", "first"),
+    ):
+
+        async def agent(episode: Episode, odd: Any = odd) -> Outcome:
+            return await (odd if episode.id.endswith(".1") else whole)(episode)
+
+        group = await make([engine], agent, sandbox).submit(TASK, samples=3)
+        first, failed, last = group.rollouts
+        assert (first.reward, last.reward) == (1.0, 1.0)
+        assert failed.failure is not None
+        assert failed.failure.boundary == boundary
+        assert message in failed.failure.message
+
+    async def numpy_reward(task: Task, outcome: Outcome) -> Any:
+        return np.float32(0.5)
+
+    group = await make([engine], whole, sandbox, reward=numpy_reward).submit(TASK, samples=1)
+    assert (group.rollouts[0].reward, type(group.rollouts[0].reward)) == (0.5, float)
+
+
+async def test_waiting_for_headroom_does_not_count_against_an_agents_time(tiny_chat, sandbox) -> None:
+    engine = ScriptedEngine(
+        script(tiny_chat, r"\boxed{42}"), kv_tokens=512, max_context=512, seconds_per_token=0.01
+    )
+    agent = HermesAgent(tiny_chat, [PythonTool(sandbox)])
+    scheduler = make([engine], agent, sandbox, max_context=512, agent_timeout_s=0.25)
+    group = await scheduler.submit(TASK, samples=40)
+    assert [rollout.failure for rollout in group.rollouts] == [None] * 40
+
+
+async def test_an_agent_that_hangs_outside_its_turns_fails_with_the_limits_name(tiny_chat, sandbox) -> None:
+    async def agent(episode: Episode) -> Outcome:
+        await asyncio.Event().wait()
+        return Outcome("no_answer")
+
+    scheduler = make([ScriptedEngine(lambda prompt: [])], agent, sandbox, agent_timeout_s=0.01)
+    (rollout,) = (await scheduler.submit(TASK, samples=1)).rollouts
+    assert rollout.failure is not None
+    assert rollout.failure.message == "the agent took more than 0.01 s outside its turns"
+
+
+async def test_a_tool_that_fails_takes_its_sibling_calls_along_before_the_trajectory_ends(
+    tiny_chat, sandbox
+) -> None:
+    class Faulty(PythonTool):
+        async def run(self, arguments: dict[str, Any]):
+            if arguments["code"] == "fault":
+                raise ToolFault("the tool broke")
+            await asyncio.sleep(1000)
+
+    engine = ScriptedEngine(script(tiny_chat, python("slow") + python("fault")))
+    seen = Collected()
+    scheduler = make([engine], HermesAgent(tiny_chat, [Faulty(sandbox)]), sandbox, sink=seen)
+    (rollout,) = (await scheduler.submit(TASK, samples=1)).rollouts
+    assert rollout.failure is not None
+    assert rollout.failure.boundary == "sandbox"
+    assert [call.status for call in rollout.tool_calls] == ["fault", "fault"]
+    assert isinstance(seen.events[-1], ev.TrajectoryEnded)
+    assert len(seen.of(ev.ToolStarted)) == len(seen.of(ev.ToolEnded)) == 2
+
+
+async def test_tool_calls_are_recorded_in_the_order_in_which_they_were_made(tiny_chat, sandbox) -> None:
+    calls = python("import time; time.sleep(0.3)") + python("1/0") + "<tool_call>oops</tool_call>"
+    engine = ScriptedEngine(script(tiny_chat, calls, r"\boxed{42}"))
+    agent = HermesAgent(tiny_chat, [PythonTool(sandbox)])
+    (rollout,) = (await make([engine], agent, sandbox).submit(TASK, samples=1)).rollouts
+    assert [call.status for call in rollout.tool_calls] == ["ok", "error", "malformed"]

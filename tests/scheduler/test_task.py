@@ -38,7 +38,7 @@ def test_tasks_survive_a_round_trip(tmp_path: Path) -> None:
         ('{"id": "a", "prompt": "x", "messages": []}', r'needs either "prompt" or "messages"'),
         ('{"prompt": "x"}', r"tasks.jsonl:2: .*`id`"),
         ('{"id": "a", "promt": "x"}', r"tasks.jsonl:2: .*`promt`"),
-        ('{"id": "a", "messages": [{"role": "assistant", "content": "x"}]}', r"end with one that the model"),
+        ('{"id": "a", "messages": [{"role": "assistant", "content": "x"}]}', r"end with a user"),
         ('{"id": "ok", "prompt": "again"}', r"two tasks have the id 'ok'"),
     ],
 )
