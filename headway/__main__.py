@@ -4,6 +4,7 @@ import errno
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from headway.errors import HeadwayError
 
@@ -11,25 +12,43 @@ from headway.errors import HeadwayError
 def main() -> None:
     """Run the command line; failures that are explained end without a traceback."""
     from headway.cli.app import app
-    from headway.cli.runtime import Interrupted
 
-    console = Console(stderr=True, soft_wrap=True)
     try:
         app()
     except Exception as error:
-        first = _cause(error)
-        if isinstance(first, HeadwayError):
-            console.print(f"[bold red]error:[/] {_escape(str(first))}", highlight=False)
-            sys.exit(first.exit_code)
-        if isinstance(first, Interrupted):
-            console.print(f"stopped by {first}; what was finished is kept", highlight=False)
-            sys.exit(first.exit_code)
-        if isinstance(first, OSError) and first.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            console.print(
-                f"[bold red]error:[/] {first.filename or 'a file'}: {first.strerror}", highlight=False
-            )
-            sys.exit(1)
-        raise
+        cause = _cause(error)
+        status = _explain(cause)
+        if status is None:
+            raise
+        _print_rest(error, cause)
+        sys.exit(status)
+
+
+def _explain(cause: BaseException) -> int | None:
+    """Print what an error means and return the exit status; None for an error that is a bug."""
+    from headway.cli.runtime import Interrupted
+
+    match cause:
+        case HeadwayError():
+            _print(f"[bold red]error:[/] {escape(str(cause))}")
+            return cause.exit_code
+        case Interrupted():
+            _print(f"stopped by {cause}; what was finished is kept")
+            return cause.exit_code
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            _print(f"[bold red]error:[/] {escape(str(cause.filename or 'a file'))}: {cause.strerror}")
+            return 1
+        case _:
+            return None
+
+
+def _print_rest(error: BaseException, cause: BaseException) -> None:
+    """Print what else went wrong, each thing once."""
+    from headway.cli.endings import texts
+
+    for text in dict.fromkeys([*texts(error), *texts(cause)]):
+        if text not in (str(cause), f"{type(cause).__name__}: {cause}"):
+            _print(f"also: {escape(text)}")
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -40,10 +59,8 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _print(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(text, highlight=False)
 
 
 if __name__ == "__main__":
