@@ -1,7 +1,8 @@
 """An append-only JSON-lines file that never blocks its writers: ``add`` buffers, its owner flushes.
 
-Invariants: ``add`` never raises for the disk's sake; after ``flush`` every record added so far is with the
-operating system, or a ``HeadwayError`` says why not. Knows nothing of what the records mean.
+Invariants: ``add`` never raises for the disk's sake; the buffer holds whole lines only, so a record that
+cannot be encoded leaves nothing behind; after ``flush`` every record added so far is with the operating
+system, or a ``HeadwayError`` says why not. Knows nothing of what the records mean.
 """
 
 from pathlib import Path
@@ -25,9 +26,12 @@ class JsonLines:
             raise HeadwayError(f"{path}: cannot make the file: {error.strerror}") from error
 
     def add(self, record: Any) -> None:
-        """Take one record."""
-        self._encoder.encode_into(record, self._buffer, -1)
-        self._buffer += b"\n"
+        """Take one record.
+
+        A record that JSON has no words for (a foreign type, a lone surrogate) is its maker's mistake: it
+        raises ``TypeError`` or ``ValueError``, and the file goes on without it.
+        """
+        self._buffer += self._encoder.encode(record) + b"\n"
 
     def flush(self) -> None:
         """Hand every record so far to the operating system."""
