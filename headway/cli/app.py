@@ -8,6 +8,8 @@ from rich.console import Console
 
 from headway.errors import HeadwayError, InputError
 
+from .output_file import writable
+
 app = typer.Typer(
     name="headway",
     no_args_is_help=True,
@@ -23,7 +25,10 @@ app = typer.Typer(
 )
 
 Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Also write the result here, for machines.")
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", callback=writable, help="Also write the result here, for machines."
+    ),
 ]
 Run = Annotated[
     Path | None,
@@ -87,7 +92,8 @@ def train(
     from headway.trainer.config_file import load_config
 
     from .train_config import TrainConfig
-    from .training import check_training, run_training
+    from .training import run_training
+    from .training_checks import check_training
 
     settings = load_config(config, TrainConfig)
     if check:
@@ -110,7 +116,10 @@ def rollout(
             help='One task a line: {"id", "prompt" | "messages", "answer"?}; or `arithmetic`: 64 tasks.',
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Where the rollouts go, as they finish.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE.jsonl", callback=writable, help="Where the rollouts go, as they finish."),
+    ],
     engines: Annotated[int, typer.Option(metavar="N", help="vLLM engines to start.")] = 1,
     samples: Annotated[int, typer.Option(min=1, metavar="K", help="Rollouts of each task.")] = 1,
     policy: Annotated[
@@ -132,7 +141,8 @@ def rollout(
     device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="What the engines run on.")] = "auto",
     tensor_parallel_size: Annotated[int, typer.Option(min=1, metavar="N", help="GPUs of one engine.")] = 1,
     events: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="Also write the event log here.")
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", callback=writable, help="Also write the event log here."),
     ] = None,
     text: Annotated[
         bool, typer.Option("--text", help="Add each rollout's transcript to its record.")
@@ -147,6 +157,8 @@ def rollout(
     """
     from typing import get_args
 
+    import msgspec
+
     from headway.engine.config import Device
     from headway.scheduler import AgentLimits
 
@@ -155,6 +167,10 @@ def rollout(
 
     if device not in get_args(Device):
         raise InputError(f"--device {device}: choose one of {', '.join(get_args(Device))}")
+    try:
+        sampling = msgspec.convert({"temperature": temperature, "top_p": top_p}, SamplingConfig)
+    except msgspec.ValidationError as error:
+        raise InputError(f"sampling: {error}") from error
     config = SessionConfig(
         model=model,
         policy=policy,
@@ -165,7 +181,7 @@ def rollout(
             device=cast(Device, device),
             tensor_parallel_size=tensor_parallel_size,
         ),
-        sampling=SamplingConfig(temperature=temperature, top_p=top_p),
+        sampling=sampling,
         agent=AgentLimits(max_turns=max_turns, max_turn_tokens=max_turn_tokens),
     )
     job = RolloutJob(tasks=tasks, samples=samples, out=out, resume=resume, events=events, with_text=text)
@@ -179,7 +195,7 @@ def doctor(json: Json = None) -> None:
     Exit status 0 where everything needed works, 1 where something needed does not.
     """
     from .doctor import examine, print_findings
-    from .summary import write_json
+    from .output_file import write_json
 
     findings = examine()
     print_findings(Console(), findings)

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from headway.trainer.sft import ColdStartConfig, ColdStartSummary, SftStep, cold_start
 
-from .summary import write_json
+from .output_file import write_json
 
 
 def run_cold_start(

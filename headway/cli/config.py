@@ -8,35 +8,37 @@ from msgspec import Meta
 from headway.engine.config import Device, Dtype
 from headway.scheduler import AgentLimits
 
+_Positive = Annotated[int, Meta(ge=1)]
+
 
 class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fleet. ``kv_tokens`` caps the KV cache of each engine, ``max_context`` a trajectory, in tokens."""
 
-    count: int = 2
-    kv_tokens: int | None = None
-    max_context: int | None = None
-    block_size: int = 32
-    max_num_seqs: int = 256
+    count: _Positive = 2
+    kv_tokens: _Positive | None = None
+    max_context: _Positive | None = None
+    block_size: _Positive = 32
+    max_num_seqs: _Positive = 256
     device: Device = "auto"
     dtype: Dtype = "auto"
-    gpu_memory_utilization: float = 0.9
-    tensor_parallel_size: int = 1
-    threads: int = 1
+    gpu_memory_utilization: Annotated[float, Meta(gt=0, le=1)] = 0.9
+    tensor_parallel_size: _Positive = 1
+    threads: _Positive = 1
 
 
 class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How tokens are drawn."""
 
-    temperature: Annotated[float, Meta(ge=0)] = 1.0
+    temperature: Annotated[float, Meta(ge=0, le=100)] = 1.0
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Workers (0: one a core) and the limits of one tool call."""
 
-    workers: Annotated[int, Meta(ge=0)] = 0
-    wall_s: Annotated[float, Meta(gt=0)] = 4.0
-    memory_mib: Annotated[int, Meta(ge=64)] = 512
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 0
+    wall_s: Annotated[float, Meta(gt=0, le=86400)] = 4.0
+    memory_mib: Annotated[int, Meta(ge=64, le=1 << 20)] = 512
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,26 +16,29 @@ _STYLES = {
     Cause.KV_FULL: "yellow",
     Cause.TOOL_WAIT: "cyan",
 }
+_COLUMNS = 3  # engines that fit beside each other on a narrow terminal
 
 
 def print_report(console: Console, summary: Summary, folder: RunFolder) -> None:
     """Print what the run came to."""
     if len(summary.eval) > 1 or summary.steps:
         console.print(Panel(_outcome(summary), title=_title(summary), expand=False, padding=(1, 2)))
+        console.print()
     if summary.idle:
         console.print(time_table(summary.idle, summary.wall_ns))
+        console.print()
     console.print(f"run folder: [bold]{escape(str(folder.path))}[/]", highlight=False, soft_wrap=True)
     names = {
         folder.events: "event log",
         folder.rollouts: "every rollout",
-        folder.path / "metrics.jsonl": "metrics",
-        folder.path / "tensorboard": "metrics, for tensorboard",
+        folder.path / "metrics.jsonl": "every figure of every step",
+        folder.path / "tensorboard": "the same, for tensorboard",
         folder.checkpoint: "the policy as it stands (HF)",
         folder.summary: "this summary",
     }
     for path, what in names.items():
         if path.exists():
-            console.print(f"  {path.name:14} {what}", highlight=False)
+            console.print(f"  {path.name:16}{what}", highlight=False)
 
 
 def _title(summary: Summary) -> str:
@@ -50,12 +53,12 @@ def _outcome(summary: Summary) -> Table:
     if len(summary.eval) > 1:
         first, last = summary.eval[0], summary.eval[-1]
         table.add_row(
-            f"pass@1 on {first.n} held-out rollouts",
+            f"pass@1, {first.n} held-out rollouts",
             f"{first.pass_at_1:.1%}",
             f"[bold]{last.pass_at_1:.1%}[/]",
         )
         table.add_row(
-            "failed tool calls inside correct rollouts",
+            "tool errors in correct rollouts",
             f"{first.tool_error_in_correct:.1%}",
             f"[bold]{last.tool_error_in_correct:.1%}[/]",
         )
@@ -64,28 +67,36 @@ def _outcome(summary: Summary) -> Table:
     if seconds:
         table.add_row("tokens/s, whole steps", "", f"{tokens / seconds:,.0f}")
     table.add_row("preemptions", "", f"{sum(step.preemptions for step in summary.steps):,}")
-    table.add_row("largest logprob difference, engine to trainer", "", f"{summary.logprob_max_abs_diff:.1e}")
+    difference = f"{summary.logprob_max_abs_diff:.1e}"
+    table.add_row("largest logprob difference to trainer", "", difference)
     t = summary.trajectories
-    table.add_row("trajectories", f"{t.started:,} started", f"{t.finished:,} finished, {t.failed:,} failed")
+    table.add_row("trajectories", "", f"{t.started:,} ({t.failed:,} failed)")
     return table
 
 
 def time_table(idle: dict[str, dict[str, int]], wall_ns: int) -> Table:
-    """Causes by engine: seconds and share of wall time; each column sums to its wall time."""
+    """Causes by engine, in seconds and as a share of the wall time, which they sum to.
+
+    A fleet too large for a column each is shown by its mean, least and most.
+    """
     table = Table(title="where each engine's time went", title_justify="left", box=None, header_style="dim")
     table.add_column("")
-    for engine in idle:
-        table.add_column(engine, justify="right")
-        table.add_column("", justify="right")
-    causes = [cause for cause in Cause if any(cause in causes for causes in idle.values())]
-    for cause in causes:
-        cells = [_cell(causes.get(cause, 0), wall_ns) for causes in idle.values()]
-        style = _STYLES.get(cause, "")
-        table.add_row(cause.replace("_", " "), *[text for cell in cells for text in cell], style=style)
-    totals = [_cell(sum(causes.values()), wall_ns) for causes in idle.values()]
-    table.add_row("wall time", *[text for cell in totals for text in cell], style="bold")
+    each = [column for engine in idle for column in (engine, "")]
+    for column in each if len(idle) <= _COLUMNS else ("mean", "", "least", "most"):
+        table.add_column(column, justify="right")
+    for cause in Cause:
+        if any(cause in spent for spent in idle.values()):
+            cells = _cells([spent.get(cause, 0) for spent in idle.values()], wall_ns)
+            table.add_row(cause.replace("_", " "), *cells, style=_STYLES.get(cause, ""))
+    total = _cells([sum(spent.values()) for spent in idle.values()], wall_ns)
+    table.add_row("wall time", *total, style="bold")
     return table
 
 
-def _cell(ns: int, wall_ns: int) -> tuple[str, str]:
-    return f"{ns / 1e9:,.1f} s", f"{ns / max(wall_ns, 1):.1%}"
+def _cells(spent: list[int], wall_ns: int) -> list[str]:
+    """One row: nanoseconds of each engine, or of the fleet."""
+    wall = max(wall_ns, 1)
+    if len(spent) <= _COLUMNS:
+        return [cell for ns in spent for cell in (f"{ns / 1e9:,.1f} s", f"{ns / wall:.1%}")]
+    mean = sum(spent) / len(spent)
+    return [f"{mean / 1e9:,.1f} s", *(f"{ns / wall:.1%}" for ns in (mean, min(spent), max(spent)))]

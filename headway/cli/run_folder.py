@@ -2,10 +2,13 @@
 
 import datetime
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from headway.errors import HeadwayError
+
+_MEMORY = Path("/dev/shm")
 
 
 class RunFolder:
@@ -28,8 +31,11 @@ class RunFolder:
         self.logs = self.path / "logs"
 
 
-def transfer_folder(run: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder for weights on their way to the engines: in memory where the system has such a place."""
-    memory = Path("/dev/shm")
-    where = memory if memory.is_dir() and os.access(memory, os.W_OK) else run
-    return tempfile.TemporaryDirectory(prefix="headway-weights-", dir=where)
+def transfer_folder(run: Path, model: Path, *, memory: Path = _MEMORY) -> tempfile.TemporaryDirectory[str]:
+    """A folder for weights on their way to the engines: in ``memory`` where they fit, else in the run folder.
+
+    The trainer writes float32, at most twice what the model's own files hold.
+    """
+    needed = 2 * sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= needed
+    return tempfile.TemporaryDirectory(prefix="headway-weights-", dir=memory if fits else run)

@@ -44,13 +44,33 @@ def model_folder(model: str) -> Path:
     return Path(headway.__file__).parent / "trainer" / "tiny_policy" if model == "tiny" else Path(model)
 
 
+def load_chat(config: SessionConfig) -> Chat:
+    """The chat of a session's model, with the one tool that its agent has."""
+    quieten_transformers()
+    return Chat.load(model_folder(config.model), [PYTHON_TOOL])
+
+
+def quieten_transformers() -> None:
+    """Keep its remarks and bars, which are about no fault, out of the live display."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 def engine_ids(config: SessionConfig) -> list[str]:
     """The ids that the fleet's engines will have."""
     return [f"engine-{index}" for index in range(config.engines.count)]
 
 
+def check_session(config: SessionConfig, tasks: Iterable[Task]) -> None:
+    """Find what cannot work without starting or making anything; raises ``InputError``."""
+    fleet = make_fleet(config, Path(), lambda engine, phase: None)
+    check(config, fleet, load_chat(config), tasks)
+
+
 def check(config: SessionConfig, fleet: Fleet, chat: Chat, tasks: Iterable[Task]) -> int:
-    """Find what cannot work before anything is started; returns the longest context in tokens."""
+    """Hold policy and prompts against a fleet that is not started; returns the longest context in tokens."""
     make_policy(config.policy)
     context = fleet.config.max_context
     assert context is not None
@@ -83,7 +103,7 @@ async def open_session(
             sink.emit(EngineChanged(t=now_ns(), engine=engine, state="ready", weight_version=0))
 
     fleet = make_fleet(config, log_dir, phase)
-    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
+    chat = load_chat(config)
     context = check(config, fleet, chat, tasks)
     limits = Limits(
         wall_s=config.sandbox.wall_s,

@@ -1,14 +1,13 @@
 """The run's summary, as ``summary.json`` holds it: rewritten whole after every step, so it is never torn."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from headway.engine import EngineInfo
-from headway.errors import HeadwayError
 from headway.trainer.grpo import Evaluation, GrpoStep
 
+from .output_file import write_json
 from .recorder import Spent
 
 
@@ -121,17 +120,6 @@ class Summary(msgspec.Struct, kw_only=True):
     def write(self, path: Path) -> None:
         """Write the file whole."""
         write_json(path, self)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise HeadwayError(f"{path}: cannot write: {error.strerror}") from error
 
 
 def plain(idle: Spent) -> dict[str, dict[str, int]]:

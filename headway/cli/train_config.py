@@ -1,6 +1,9 @@
 """What a training run is made of: the one struct that a configuration file decodes into."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from headway.trainer.grpo import EvalConfig, GrpoConfig
 
@@ -15,11 +18,14 @@ class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class TrainConfig(SessionConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training run. ``model`` is a folder, or ``tiny`` for the policy that headway ships."""
+    """A training run. ``model`` is a folder, or ``tiny`` for the policy that headway ships.
 
-    name: str = "train"
+    ``name`` begins the name of the run folder; ``checkpoint_every`` counts steps (0: at the end alone).
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = "train"
     data: DataConfig = DataConfig()
     grpo: GrpoConfig = GrpoConfig()
     evaluation: EvalConfig = EvalConfig()
     trainer_device: str = "cpu"
-    checkpoint_every: int = 0
+    checkpoint_every: Annotated[int, Meta(ge=0)] = 0

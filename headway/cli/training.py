@@ -8,29 +8,23 @@ from rich.console import Console
 
 import headway
 from headway.jsonl import JsonLines
-from headway.scheduler import Chat, Group
-from headway.scheduler.hermes import PYTHON_TOOL
-from headway.trainer.grpo import Evaluation, GrpoLoop, GrpoStep
+from headway.trainer.grpo import GrpoLoop
 from headway.trainer.metrics_log import MetricsLog
 from headway.trainer.policy_model import PolicyModel
 
 from .data import finite_tasks, held_out_tasks, training_tasks
+from .endings import finally_all
+from .observer import RunObserver
+from .output_file import write_json
 from .recorder import Recorder
 from .report import print_report
 from .run_folder import RunFolder, transfer_folder
 from .runtime import flushing, run_async
-from .session import check, engine_ids, make_fleet, model_folder, open_session
-from .summary import Summary, write_json
+from .session import Session, engine_ids, model_folder, open_session, quieten_transformers
+from .summary import Summary
 from .train_config import TrainConfig
+from .training_checks import check_training
 from .view import View
-
-
-def check_training(config: TrainConfig) -> None:
-    """Check all that can be checked without starting anything; raises ``InputError`` at the first fault."""
-    held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks)
-    fleet = make_fleet(config, Path(), lambda engine, phase: None)
-    chat = Chat.load(model_folder(config.model), [PYTHON_TOOL])
-    check(config, fleet, chat, [*held_out, *finite_tasks(config.data.train)])
 
 
 def run_training(
@@ -40,29 +34,32 @@ def run_training(
     check_training(config)
     folder = RunFolder(run, name=config.name)
     summary = Summary(headway=headway.__version__, model=config.model, policy=config.policy)
-    try:
-        run_async(lambda: _train(config, folder, summary, console))
-    finally:
+
+    def report() -> None:
         if summary.engines:
             print_report(console, summary, folder)
-            if json_file is not None:
-                summary.write(json_file)
+
+    def write() -> None:
+        if summary.engines and json_file is not None:
+            summary.write(json_file)
+
+    with finally_all(report, write):
+        run_async(lambda: _train(config, folder, summary, console))
     return summary
 
 
 async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, console: Console) -> None:
+    """Load the policy while the engines start; where either fails, the other is given up at once."""
     held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks)
-    tasks = training_tasks(config.data.train, seed=config.grpo.seed)
     write_json(folder.config, config)
     view = View(console, config, folder)
     recorder = Recorder(
         folder.events, engines=engine_ids(config), model=config.model, policy=config.policy, watchers=[view]
     )
     rollouts = JsonLines(folder.rollouts)
-    loading = asyncio.create_task(asyncio.to_thread(_load_model, config))  # while the engines start
-    try:
+    async with flushing(rollouts, recorder.log), asyncio.TaskGroup() as group:
+        loading = group.create_task(asyncio.to_thread(_load_model, config))
         async with (
-            flushing(recorder.log, rollouts),
             view,
             open_session(
                 config,
@@ -75,87 +72,47 @@ async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, conso
         ):
             summary.add_engines(session.engines)
             summary.sandbox_tier = session.tier
-            with (
-                contextlib.closing(MetricsLog(folder.path)) as metrics,
-                transfer_folder(folder.path) as weights,
-            ):
-                model = await loading
-                observer = _Observer(config, folder, summary, recorder, metrics, view, model)
-                loop = GrpoLoop(
-                    config=config.grpo,
-                    evaluation=config.evaluation,
-                    scheduler=session.scheduler,
-                    model=model,
-                    train=tasks,
-                    held_out=held_out,
-                    weights=Path(weights),
-                    sink=recorder,
-                    observer=observer,
-                )
-                try:
-                    await loop.run()
-                    summary.complete = True
-                finally:
-                    observer.conclude()
-    finally:
-        loading.cancel()
+            await _take_steps(config, session, await loading, folder, summary, recorder, view)
+
+
+async def _take_steps(
+    config: TrainConfig,
+    session: Session,
+    model: PolicyModel,
+    folder: RunFolder,
+    summary: Summary,
+    recorder: Recorder,
+    view: View,
+) -> None:
+    with (
+        contextlib.closing(MetricsLog(folder.path)) as metrics,
+        transfer_folder(folder.path, model_folder(config.model)) as weights,
+    ):
+        observer = RunObserver(
+            folder=folder,
+            summary=summary,
+            recorder=recorder,
+            metrics=metrics,
+            view=view,
+            model=model,
+            checkpoint_every=config.checkpoint_every,
+        )
+        loop = GrpoLoop(
+            config=config.grpo,
+            evaluation=config.evaluation,
+            scheduler=session.scheduler,
+            model=model,
+            train=training_tasks(config.data.train, seed=config.grpo.seed),
+            held_out=held_out_tasks(config.data.held_out, config.evaluation.tasks),
+            weights=Path(weights),
+            sink=recorder,
+            observer=observer,
+        )
+        with finally_all(observer.conclude):
+            await loop.run()
+            summary.complete = True
 
 
 def _load_model(config: TrainConfig) -> PolicyModel:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
+    quieten_transformers()
     return PolicyModel(model_folder(config.model), config.grpo.optimizer, device=config.trainer_device)
-
-
-class _Observer:
-    """Notes what the loop says: on the screen, in the summary and in the metrics."""
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        folder: RunFolder,
-        summary: Summary,
-        recorder: Recorder,
-        metrics: MetricsLog,
-        view: View,
-        model: PolicyModel,
-    ) -> None:
-        self._config = config
-        self._folder = folder
-        self._summary = summary
-        self._recorder = recorder
-        self._metrics = metrics
-        self._view = view
-        self._model = model
-        recorder.lap()
-
-    def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
-        """Move the progress bar."""
-        self._view.on_group(phase, done, wanted)
-
-    def on_step(self, step: GrpoStep) -> None:
-        """Note a step, and make a checkpoint where one is due."""
-        idle, wall_ns = self._recorder.lap()
-        summary = self._summary.add_step(step, idle, wall_ns)
-        self._summary.write(self._folder.summary)
-        self._metrics.write(step.step, "step", step)
-        self._view.on_step(summary)
-        every = self._config.checkpoint_every
-        if every and step.step % every == 0:
-            self._model.save(self._folder.checkpoint)
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        """Note an evaluation."""
-        self._recorder.lap()
-        summary = self._summary.add_evaluation(evaluation)
-        self._summary.write(self._folder.summary)
-        self._metrics.write(evaluation.step, "eval", evaluation)
-        self._view.on_evaluation(summary)
-
-    def conclude(self) -> None:
-        """Write what is known at the end, however it came: the summary and the weights as they stand."""
-        self._summary.set_idle(*self._recorder.total())
-        self._summary.trajectories = self._view.trajectories
-        self._summary.write(self._folder.summary)
-        self._model.save(self._folder.checkpoint)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from types import TracebackType
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,6 +21,7 @@ from headway.scheduler.events import (
     ToolStarted,
     TrajectoryEnded,
     TrajectoryStarted,
+    TurnAbandoned,
     TurnDispatched,
     TurnEnded,
     TurnReady,
@@ -31,6 +33,26 @@ from .summary import EvalSummary, StepSummary, Trajectories
 from .train_config import TrainConfig
 
 _STEPS_SHOWN = 12
+_LINES_AROUND = 12  # titles, headings and blank lines around the engines, evaluations and steps
+_ENGINE_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "engine": "left",
+    "state": "left",
+    "turns": "right",
+    "KV": "right",
+    "in use": "left",
+    "tokens": "right",
+    "parked": "right",
+}
+_STEP_COLUMNS = (
+    "step",
+    "pass@1",
+    "tool errors\nin correct",
+    "kept",
+    "tokens/s",
+    "preempted",
+    "logprob\ndifference",
+    "seconds",
+)
 
 
 class _EngineView:
@@ -50,16 +72,19 @@ class View:
         self._console = console
         self._title = Text.from_markup(
             f"[bold]headway {escape(config.name)}[/]  {escape(config.model)} · {config.policy} · "
-            f"{escape(str(folder.path))}"
+            f"{escape(str(folder.path))}",
+            overflow="ellipsis",
         )
+        self._title.no_wrap = True
         self._steps_wanted = config.grpo.steps
         self._engines = {id: _EngineView() for id in engine_ids(config)}
         self._phase, self._step = "starting engines", 0
         self._done, self._wanted = 0, 1
-        self._ready = self._tools = 0
+        self._ready: set[str] = set()  # trajectories whose next turn waits for an engine
+        self._tools = 0
         self._steps: deque[StepSummary] = deque(maxlen=_STEPS_SHOWN)
         self._evals: list[EvalSummary] = []
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
 
     async def __aenter__(self) -> "View":
         if self._console.is_terminal:
@@ -78,7 +103,7 @@ class View:
         """Take in how an engine's start goes."""
         self._engines[engine].state = phase
         if not self._console.is_terminal:
-            self._console.print(f"{engine}: {phase}", highlight=False)
+            self._console.print(f"{engine}: {phase}", highlight=False, soft_wrap=True)
 
     def on_group(self, phase: str, done: int, wanted: int) -> None:
         """Take in that a group is complete."""
@@ -88,12 +113,11 @@ class View:
         """Take in that a step is over."""
         self._steps.append(step)
         if not self._console.is_terminal:
-            diff = "-" if step.logprob_max_abs_diff is None else f"{step.logprob_max_abs_diff:.1e}"
             self._console.print(
                 f"step {step.step:3}/{self._steps_wanted}  pass@1 {step.pass_at_1:.3f}  "
                 f"tool errors in correct {step.tool_error_in_correct:.3f}  kept {step.kept}  "
                 f"{step.tokens_per_s:.0f} tokens/s  preemptions {step.preemptions}  "
-                f"logprob diff {diff}  {step.seconds:.1f} s",
+                f"logprob diff {_difference(step)}  {step.seconds:.1f} s",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -102,7 +126,7 @@ class View:
         """Take in that an evaluation is over."""
         self._evals.append(evaluation)
         if not self._console.is_terminal:
-            self._console.print(_say_evaluation(evaluation), highlight=False)
+            self._console.print(_say_evaluation(evaluation), highlight=False, soft_wrap=True)
 
     def emit(self, event: Event) -> None:
         """Keep count."""
@@ -118,12 +142,13 @@ class View:
                     self.trajectories.finished += 1
                 else:
                     self.trajectories.failed += 1
-                for engine in self._engines.values():
-                    engine.turns.discard(event.trajectory)
+                self._leave(event.trajectory)
+            case TurnAbandoned():
+                self._leave(event.trajectory)
             case TurnReady():
-                self._ready += 1
+                self._ready.add(event.trajectory)
             case TurnDispatched():
-                self._ready -= 1
+                self._ready.discard(event.trajectory)
                 self._engines[event.engine].turns.add(event.trajectory)
             case TurnEnded():
                 self._engines[event.engine].turns.discard(event.trajectory)
@@ -140,69 +165,78 @@ class View:
             case _:
                 pass
 
-    def _render(self) -> RenderableType:
+    def _leave(self, trajectory: str) -> None:
+        self._ready.discard(trajectory)
+        for engine in self._engines.values():
+            engine.turns.discard(trajectory)
+
+    def render(self) -> RenderableType:
+        """The display of the moment."""
+        # Drawn from a thread of its own: what grows is copied before it is walked through.
+        evals, steps = list(self._evals), list(self._steps)
+        shown = evals if len(evals) <= 2 else [evals[0], evals[-1]]
+        room = max(self._console.height - len(self._engines) - len(shown) - _LINES_AROUND, 1)
         parts: list[RenderableType] = [self._title, "", self._render_engines(), "", self._render_progress()]
-        parts += [Text("  " + _say_evaluation(evaluation)) for evaluation in self._evals]
-        if self._steps:
-            parts += ["", self._render_steps()]
+        parts += [Text(f"  {len(self._ready)} turns wait for headroom, {self._tools} tools run", style="dim")]
+        if shown:
+            parts += ["", *(Text("  " + _say_evaluation(evaluation)) for evaluation in shown)]
+        if steps:
+            parts += ["", _render_steps(steps[-room:])]
         return Group(*parts)
 
     def _render_engines(self) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for id, engine in self._engines.items():
+        table = Table(box=None, header_style="dim", padding=(0, 1))
+        for column, justify in _ENGINE_COLUMNS.items():
+            table.add_column(column, justify=justify)
+        for id, engine in list(self._engines.items()):
             table.add_row(
-                Text("  " + id, style="bold"),
+                Text(id, style="bold"),
                 Text(engine.state, style="green" if engine.state == "ready" else "yellow"),
-                f"{len(engine.turns):3} turns running",
-                Text("KV ") + Text(f"{engine.kv_usage:4.0%}", style="cyan"),
-                ProgressBar(total=1.0, completed=engine.kv_usage, width=20),
-                f"{engine.tokens:,} tokens",
-                f"{engine.parked} parked",
+                str(len(engine.turns)),
+                Text(f"{engine.kv_usage:.0%}", style="cyan"),
+                ProgressBar(total=1.0, completed=engine.kv_usage, width=12),
+                f"{engine.tokens:,}",
+                f"{engine.parked:,}",
             )
         return table
 
     def _render_progress(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        step = f"step {self._step}/{self._steps_wanted}" if self._step else "start"
-        table.add_row(
-            Text(f"  {step}", style="bold"),
-            Text(self._phase, style="magenta"),
-            ProgressBar(total=self._wanted, completed=self._done, width=30),
-            f"{self._done}/{self._wanted} groups",
-            f"{self._ready} waiting for headroom, {self._tools} in tools",
-        )
+        step = f"step {self._step}/{self._steps_wanted}" if self._step else "before the first step"
+        row: list[RenderableType] = [Text(f"  {step}", style="bold"), Text(self._phase, style="magenta")]
+        if self._phase in ("rollout", "evaluation"):
+            row += [
+                ProgressBar(total=self._wanted, completed=self._done, width=20),
+                f"{self._done}/{self._wanted} groups",
+            ]
+        table.add_row(*row)
         return table
 
-    def _render_steps(self) -> Table:
-        table = Table(box=None, pad_edge=True, header_style="dim")
-        for column in (
-            "step",
-            "pass@1",
-            "tool errors in correct",
-            "kept",
-            "tokens/s",
-            "preempted",
-            "logprob diff",
-            "s",
-        ):
-            table.add_column(column, justify="right")
-        for step in self._steps:
-            diff = "-" if step.logprob_max_abs_diff is None else f"{step.logprob_max_abs_diff:.1e}"
-            table.add_row(
-                str(step.step),
-                f"{step.pass_at_1:.3f}",
-                f"{step.tool_error_in_correct:.1%}",
-                str(step.kept),
-                f"{step.tokens_per_s:,.0f}",
-                str(step.preemptions),
-                diff,
-                f"{step.seconds:.1f}",
-            )
-        return table
+
+def _render_steps(steps: list[StepSummary]) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    for column in _STEP_COLUMNS:
+        table.add_column(column, justify="right")
+    for step in steps:
+        table.add_row(
+            str(step.step),
+            f"{step.pass_at_1:.3f}",
+            f"{step.tool_error_in_correct:.1%}",
+            str(step.kept),
+            f"{step.tokens_per_s:,.0f}",
+            str(step.preemptions),
+            _difference(step),
+            f"{step.seconds:.1f}",
+        )
+    return table
+
+
+def _difference(step: StepSummary) -> str:
+    return "-" if step.logprob_max_abs_diff is None else f"{step.logprob_max_abs_diff:.1e}"
 
 
 def _say_evaluation(evaluation: EvalSummary) -> str:
     return (
-        f"held-out after step {evaluation.step}: pass@1 {evaluation.pass_at_1:.3f} of {evaluation.n}, "
-        f"tool errors in correct rollouts {evaluation.tool_error_in_correct:.1%}"
+        f"held-out, step {evaluation.step}: pass@1 {evaluation.pass_at_1:.3f} of {evaluation.n}, "
+        f"tool errors in correct {evaluation.tool_error_in_correct:.1%}"
     )

@@ -46,7 +46,7 @@ def test_a_model_folder_without_a_tokenizer_is_named(tmp_path: Path, tasks: Path
 def test_zero_engines_are_refused(tmp_path: Path, tasks: Path) -> None:
     code, said = roll_out(tmp_path, "--engines", "0")
     assert code == 2
-    assert "at least one engine" in said or "engines" in said
+    assert "0 engines were asked for; at least one is needed" in said
 
 
 def test_a_prompt_longer_than_the_context_is_named_with_its_length(tmp_path: Path, tasks: Path) -> None:
@@ -105,6 +105,60 @@ def test_a_configuration_can_be_checked_without_running_it(tmp_path: Path, tasks
     done = headway("train", "--config", config, "--check", cwd=tmp_path)
     assert done.returncode == 2
     assert "[grpo] has no key `keeep`; did you mean `keep`?" in done.stderr
+
+
+def test_a_mistyped_model_leaves_no_file_in_the_way_of_the_corrected_command(
+    tmp_path: Path, tasks: Path
+) -> None:
+    code, said = roll_out(tmp_path, "--events", "ev.jsonl", model="tinny")
+    assert (code, list(tmp_path.iterdir())) == (2, [tasks]), said
+
+
+def test_an_empty_file_is_nothing_to_protect(tmp_path: Path, tasks: Path) -> None:
+    (tmp_path / "out.jsonl").touch()
+    code, said = roll_out(tmp_path, "--engines", "0")
+    assert code == 2
+    assert "at least one is needed" in said
+
+
+def test_an_event_log_is_never_overwritten(tmp_path: Path, tasks: Path) -> None:
+    (tmp_path / "ev.jsonl").write_text("precious\n")
+    code, said = roll_out(tmp_path, "--events", "ev.jsonl")
+    assert code == 2
+    assert "ev.jsonl: is there already" in said
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_resuming_a_whole_file_starts_nothing_and_says_so(tmp_path: Path, tasks: Path) -> None:
+    (tmp_path / "out.jsonl").write_text('{"id":"g1.0","group":"g1","task":"a"}\n')
+    code, said = roll_out(tmp_path, "--resume", "--json", "s.json")
+    assert code == 0
+    assert "out.jsonl: nothing is missing" in said
+    assert json.loads((tmp_path / "s.json").read_text())["complete"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--json", "--events"])
+def test_a_file_in_a_folder_that_is_not_there_is_named_at_once(
+    tmp_path: Path, tasks: Path, option: str
+) -> None:
+    code, said = roll_out(tmp_path, option, "missing/file.jsonl")
+    assert code == 2
+    assert "missing/file.jsonl: there is no folder missing" in said
+
+
+def test_every_command_checks_where_its_json_goes(tmp_path: Path) -> None:
+    for command in (["demo"], ["train", "--config", "none"], ["doctor"], ["cold-start", "--out", "x"]):
+        done = headway(*command, "--json", "missing/file", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "there is no folder missing" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [("--temperature", "nan"), ("--temperature", "inf"), ("--top-p", "0")])
+def test_sampling_that_is_none_is_refused(tmp_path: Path, tasks: Path, option: tuple[str, str]) -> None:
+    code, said = roll_out(tmp_path, *option)
+    assert code == 2
+    assert option[0].replace("-", "_").strip("_") in said.replace("-", "_")
 
 
 def test_every_command_explains_itself(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Checks a training run before anything is started or made: model, engines, tasks, the trainer's device."""
+
+from collections.abc import Iterable
+
+import torch
+
+from headway.errors import InputError
+from headway.scheduler import Task
+
+from .data import finite_tasks, held_out_tasks
+from .session import check_session
+from .train_config import TrainConfig
+
+
+def check_training(config: TrainConfig) -> None:
+    """Check all that can be checked; raises ``InputError`` at the first fault."""
+    check_device(config.trainer_device)
+    held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks)
+    train = finite_tasks(config.data.train)
+    check_answers(config.data.train, train)
+    check_answers(config.data.held_out, held_out)
+    check_session(config, [*held_out, *train])
+
+
+def check_device(name: str) -> None:
+    """Raise ``InputError`` unless the trainer's device is there; a GPU is not touched for it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"trainer_device {name!r} is none; choose cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"trainer_device {name!r}: torch {torch.__version__} finds {torch.cuda.device_count()} GPUs; "
+            "choose another, or cpu"
+        )
+
+
+def check_answers(source: str, tasks: Iterable[Task]) -> None:
+    """Raise ``InputError`` for a task without an answer: without a reward it teaches and measures nothing."""
+    for task in tasks:
+        if task.answer is None:
+            raise InputError(f"{source}: task {task.id} has no answer; training needs one for every task")
