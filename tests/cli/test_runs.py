@@ -1,6 +1,5 @@
 """Whole runs of the real command, on real engines."""
 
-import contextlib
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -19,7 +17,7 @@ import headway as package
 from headway.profiles.attribution import Attribution
 from headway.profiles.event_log import Reader
 
-from .command import headway, spawn
+from .command import headway, no_process_left, spawn
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -51,28 +49,10 @@ tasks = 12
 """
 
 
-def descendants_left(marker: str) -> list[psutil.Process]:
-    """Processes whose environment or command line still carries the run's folder."""
-    left = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and (
-                marker in " ".join(process.cmdline()) or process.environ().get("HEADWAY_TEST_RUN") == marker
-            ):
-                left.append(process)
-    return left
-
-
-def wait_until_gone(marker: str) -> None:
-    deadline = time.monotonic() + 60
-    while (left := descendants_left(marker)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not left, [process.cmdline() for process in left]
-
-
 def test_a_training_run_accounts_for_everything(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(CONFIG.format(steps=2))
-    done = headway("train", "--config", "run.toml", "--run", "run", "--json", "out.json", cwd=tmp_path)
+    with no_process_left():
+        done = headway("train", "--config", "run.toml", "--run", "run", "--json", "out.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     summary = json.loads((run / "summary.json").read_text())
@@ -119,30 +99,30 @@ def test_a_training_run_accounts_for_everything(tmp_path: Path) -> None:
     ]
     assert list((run / "tensorboard").iterdir())
     assert AutoModelForCausalLM.from_pretrained(run / "checkpoint").num_parameters() > 1_000_000
-    wait_until_gone(str(tmp_path))
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_stopped_in_the_middle_of_a_step_keeps_what_it_finished_and_leaves_no_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+    tmp_path: Path, signum: signal.Signals
 ) -> None:
-    monkeypatch.setenv("HEADWAY_TEST_RUN", str(tmp_path))
     (tmp_path / "run.toml").write_text(CONFIG.format(steps=1000))
-    process = spawn(["train", "--config", "run.toml", "--run", "run"], cwd=tmp_path)
-    summary = tmp_path / "run" / "summary.json"
-    deadline = time.monotonic() + 400
-    while time.monotonic() < deadline and process.poll() is None:
-        if summary.exists() and json.loads(summary.read_text())["steps"]:
-            break
-        time.sleep(0.2)
-    if signum is signal.SIGINT:
-        os.killpg(process.pid, signum)  # as Ctrl-C in a terminal: everyone in the group gets it
-    else:
-        process.terminate()
-    said, _ = process.communicate(timeout=120)
+    with no_process_left():
+        process = spawn(["train", "--config", "run.toml", "--run", "run"], cwd=tmp_path)
+        summary = tmp_path / "run" / "summary.json"
+        deadline = time.monotonic() + 400
+        while time.monotonic() < deadline and process.poll() is None:
+            if summary.exists() and json.loads(summary.read_text())["steps"]:
+                break
+            time.sleep(0.2)
+        if signum is signal.SIGINT:
+            os.killpg(process.pid, signum)  # as Ctrl-C in a terminal: everyone in the group gets it
+        else:
+            process.terminate()
+        said, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signum, said
     assert "Traceback" not in said
     assert f"stopped by {signum.name}" in said
+    assert "stopping; again to stop at once" in said
     after = json.loads(summary.read_text())
     assert not after["complete"]
     assert after["steps"]
@@ -150,7 +130,6 @@ def test_a_run_stopped_in_the_middle_of_a_step_keeps_what_it_finished_and_leaves
     assert trajectories["started"] == trajectories["finished"] + trajectories["failed"]
     assert (tmp_path / "run" / "checkpoint" / "model.safetensors").is_file()
     assert len((tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()) >= trajectories["finished"]
-    wait_until_gone(str(tmp_path))
 
 
 def foreign_model(folder: Path) -> Path:
@@ -193,6 +172,10 @@ def test_rollouts_of_a_foreign_model_on_ones_own_tasks_can_be_resumed(tmp_path: 
         assert "What is 2+2?" in record["text"]
     with tasks.open("a") as file:
         file.write('{"id": "b", "messages": [{"role": "user", "content": "Say it."}]}\n')
+    with (tmp_path / "out.jsonl").open("a") as file:
+        file.write(
+            json.dumps(records[0], separators=(",", ":"))[:100]
+        )  # as a writer that was killed leaves it
     done = headway("rollout", *common, "--samples", "4", "--resume", "--json", "s.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
