@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv with headway, its tests and the vLLM distribution that fits this machine. Idempotent.
-# PYTHON chooses the interpreter, HEADWAY_DEVICE (cpu, gpu, amd) the kind of device.
+# PYTHON chooses the interpreter, HEADWAY_DEVICE (cpu, gpu, amd) the kind of device; for another kind of either
+# .venv is made anew, because two builds of vLLM or torch in one environment break each other.
 set -eu
 cd "$(dirname "$0")"
 VLLM=0.32.0
@@ -9,6 +10,10 @@ TORCH=2.13.0
 fail() { echo "install: $1" >&2; exit 1; }
 
 find_python() {
+    # Without PYTHON an environment keeps the interpreter that it was made with.
+    if [ -z "${PYTHON:-}" ] && [ -L .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null; then
+        readlink -f .venv/bin/python; return
+    fi
     for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$candidate"; return
@@ -53,17 +58,25 @@ install_amd() {
 
 python=$(find_python)
 device=$(find_device)
+case "$device" in cpu | gpu | amd) ;; *) fail "HEADWAY_DEVICE=$device: choose cpu, gpu or amd" ;; esac
 pip=.venv/bin/pip
+made=.venv/made-for
 stamp=.venv/installed
-wanted="$device $VLLM $TORCH $("$python" --version) $(cat install.sh pyproject.toml setup.py | cksum)"
+kind="$device $("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')"
+wanted="$kind $VLLM $TORCH $(cat install.sh pyproject.toml setup.py | cksum)"
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
-case "$device" in cpu | gpu | amd) ;; *) fail "HEADWAY_DEVICE=$device: choose cpu, gpu or amd" ;; esac
+if [ -f "$made" ] && [ "$(cat "$made")" != "$kind" ]; then
+    echo "install: .venv is for $(cat "$made"); making it anew for $kind"
+    rm -rf .venv
+fi
 if [ ! -x "$pip" ]; then
     # AMD's image brings its own vLLM, which the environment has to see.
     [ "$device" = amd ] && see=--system-site-packages || see=
     "$python" -m venv $see .venv || fail "cannot make a virtual environment; install the venv module (Debian: apt install python3-venv)"
 fi
+echo "$kind" >"$made"
+rm -f "$stamp"
 "install_$device"
 echo "$wanted" >"$stamp"
 echo "install: done ($device)"
