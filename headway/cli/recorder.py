@@ -12,11 +12,14 @@ Spent = dict[str, dict[Cause, int]]
 
 
 class Recorder:
-    """An event sink. ``lap`` says where the engines' time went since the last lap."""
+    """An event sink. ``lap`` says where the engines' time went since the last lap.
+
+    Without a ``path`` there is no log.
+    """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         *,
         engines: Sequence[str],
         model: str,
@@ -25,17 +28,23 @@ class Recorder:
     ) -> None:
         start = now_ns()
         header = Header(t=start, wall_ns=time.time_ns(), engines=list(engines), model=model, policy=policy)
-        self.log = EventLog(path, header)
+        self.log = EventLog(path, header) if path is not None else None
         self._attribution = Attribution(engines, start)
         self._watchers = watchers
         self._lap: tuple[Spent, int] = ({}, 0)
 
     def emit(self, event: Event) -> None:
         """Pass one event on."""
-        self.log.emit(event)
+        if self.log is not None:
+            self.log.emit(event)
         self._attribution.take(event)
         for watcher in self._watchers:
             watcher.emit(event)
+
+    @property
+    def files(self) -> list[EventLog]:
+        """What has to be flushed now and then, and closed."""
+        return [] if self.log is None else [self.log]
 
     def total(self) -> tuple[Spent, int]:
         """Nanoseconds by engine and cause since the start, and the wall time that each engine's sum to."""

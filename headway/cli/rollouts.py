@@ -4,8 +4,11 @@ Invariants: nothing is made on disk before everything that can be checked was; n
 a rollout that was handed over is in the file, whatever else fails.
 """
 
+import contextlib
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,6 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from headway.engine import EngineError
 from headway.errors import InputError
 from headway.jsonl import JsonLines
 from headway.scheduler import Chat, Rollout, Task, load_tasks
@@ -101,14 +105,9 @@ async def _roll_out(
     missing = {task.id: count for task in wanted if (count := done.lacking(task.id, job.samples))}
     ended: list[Rollout] = []
     chat: Chat | None = None
-    with tempfile.TemporaryDirectory(prefix="headway-") as temporary, _progress(console) as progress:
+    with _engine_logs(summary) as logs, _progress(console) as progress:
         bar = progress.add_task("starting engines", total=sum(missing.values()))
-        recorder = Recorder(
-            job.events or Path(temporary) / "events.jsonl",
-            engines=engine_ids(config),
-            model=config.model,
-            policy=config.policy,
-        )
+        recorder = Recorder(job.events, engines=engine_ids(config), model=config.model, policy=config.policy)
         records = JsonLines(job.out, append=job.out.exists())
 
         def on_rollout(rollout: Rollout) -> None:
@@ -119,11 +118,11 @@ async def _roll_out(
             progress.advance(bar)
 
         async with (
-            flushing(records, recorder.log),
+            flushing(records, *recorder.files),
             open_session(
                 config,
                 tasks=[task for task in wanted if task.id in missing],
-                log_dir=Path(temporary) / "logs",
+                log_dir=logs,
                 sink=recorder,
                 on_phase=lambda engine, phase: progress.update(bar, description=f"{engine}: {phase}"),
                 on_rollout=on_rollout,
@@ -139,6 +138,27 @@ async def _roll_out(
                     async for _ in session.scheduler.stream(lacking, samples=count):
                         pass
                 summary.complete = True
+
+
+@contextlib.contextmanager
+def _engine_logs(summary: RolloutSummary) -> Iterator[Path]:
+    """A temporary folder for the engines' logs, which stays where one of them failed."""
+    folder = Path(tempfile.mkdtemp(prefix="headway-engines-"))
+    wanted = False
+    try:
+        yield folder
+    except BaseException as error:
+        wanted = _is_an_engines(error)
+        raise
+    finally:
+        if not wanted and "engine" not in summary.failed_at:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_an_engines(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_an_engines(inner) for inner in error.exceptions)
+    return isinstance(error, EngineError)
 
 
 def _progress(console: Console) -> Progress:

@@ -57,7 +57,7 @@ async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, conso
         folder.events, engines=engine_ids(config), model=config.model, policy=config.policy, watchers=[view]
     )
     rollouts = JsonLines(folder.rollouts)
-    async with flushing(rollouts, recorder.log), asyncio.TaskGroup() as group:
+    async with flushing(rollouts, *recorder.files), asyncio.TaskGroup() as group:
         loading = group.create_task(asyncio.to_thread(_load_model, config))
         async with (
             view,

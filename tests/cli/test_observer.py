@@ -70,7 +70,8 @@ class Run:
 
     def close(self) -> None:
         self.metrics.close()
-        self.recorder.log.close()
+        for file in self.recorder.files:
+            file.close()
 
 
 def step(number: int) -> GrpoStep:

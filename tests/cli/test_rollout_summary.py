@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from headway.cli.rollout_summary import RolloutSummary
+from headway.cli.rollouts import _engine_logs
+from headway.engine import EngineError
 from headway.errors import HeadwayError
 from headway.scheduler import Rollout
 from headway.scheduler.rollout import Boundary, Failure
@@ -49,3 +51,17 @@ def test_a_rollout_that_its_own_agent_failed_is_data() -> None:
 def test_a_job_whose_every_rollout_failed_has_failed() -> None:
     with pytest.raises(HeadwayError, match="every rollout failed: agent: it is gone"):
         summed_up(rollout("agent"), rollout("agent")).raise_if_failed(OUT)
+
+
+def test_the_logs_that_a_failure_points_to_are_kept_and_others_are_not() -> None:
+    with _engine_logs(summed_up(rollout())) as useless:
+        pass
+    assert not useless.exists()
+    with _engine_logs(summed_up(rollout("engine"), rollout())) as wanted:
+        pass
+    assert wanted.exists()
+    wanted.rmdir()
+    with pytest.raises(ExceptionGroup), _engine_logs(RolloutSummary(tasks=1, samples=1)) as wanted:
+        raise ExceptionGroup("", [EngineError("it did not start")])
+    assert wanted.exists()
+    wanted.rmdir()
