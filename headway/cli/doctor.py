@@ -12,8 +12,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 import headway
 from headway.sandbox import probe
@@ -39,13 +38,16 @@ def examine() -> list[Finding]:
 
 def print_findings(console: Console, findings: list[Finding]) -> None:
     """Print a line for each, and the remedies under what does not work."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        mark = "[green]ok[/]" if finding.works else ("[red]missing[/]" if finding.needed else "[yellow]no[/]")
-        table.add_row(mark, escape(finding.what), escape(finding.detail))
+        if finding.works:
+            mark, style = "ok", "green"
+        else:
+            mark, style = ("missing", "red") if finding.needed else ("no", "yellow")
+        line = Text.assemble((f"{mark:9}", style), f"{finding.what:{width}}  {finding.detail}")
+        console.print(line, soft_wrap=True)
         if not finding.works and finding.remedy:
-            table.add_row("", "", f"[bold]{escape(finding.remedy)}[/]")
-    console.print(table)
+            console.print(Text(f"{'':9}{'':{width}}  {finding.remedy}", style="bold"), soft_wrap=True)
 
 
 def _python() -> Finding:
