@@ -1,4 +1,4 @@
-"""One TOML file decodes into one nested struct; what does not fit is named, with the nearest thing that does."""
+"""One TOML file decodes into one nested struct; what does not fit is named, with the nearest that does."""
 
 import difflib
 import re

@@ -1,17 +1,17 @@
 """The GRPO-RoC loop: roll out groups, keep G of 2G, take one optimiser step, update the live engines.
 
-Invariants: synchronous, so every token of a step is sampled by the weights of the last one; a rejected group
-is replaced by another task's until the batch is full or the refill limit is reached, and never dropped in
-silence; what a step saw is told to the observer once.
+Invariants: synchronous, so every token of a step is sampled by the weights of the last one; what a step saw
+is told to the observer once; a run that trains nothing ends with an error; however it ends, every trajectory
+that was started has ended and no weights file is left.
 Knows nothing of engines, terminals or files other than the weights that it hands over.
 """
 
 import asyncio
-import random
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -20,49 +20,29 @@ from headway.scheduler import Group, Rollout, Scheduler, Task
 from headway.scheduler.events import EventSink, Phase, PhaseChanged, now_ns
 
 from .batch import Sample
+from .collector import Collector, Rejections, require_engines
+from .fruitless import FruitlessSteps
+from .grpo_config import EvalConfig, GrpoConfig
 from .measures import RolloutMeasures, measure
-from .policy_model import OptimizerConfig, PolicyModel, StepReport
-from .roc import RocConfig, advantages, select
+from .policy_model import PolicyModel
+from .roc import advantages
+from .step_report import StepReport
 
+__all__ = ["EvalConfig", "Evaluation", "GrpoConfig", "GrpoLoop", "GrpoStep", "Observer"]
 
-class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One step: ``prompts`` tasks of ``samples`` rollouts each, of which ``keep`` are trained on.
-
-    ``refill`` bounds the groups started in a step, as a multiple of ``prompts``.
-    """
-
-    steps: int = 30
-    prompts: int = 12
-    samples: int = 12
-    keep: int = 6
-    refill: float = 2.0
-    advantage_epsilon: float = 1e-4
-    seed: int = 0
-    roc: RocConfig = RocConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("prompts", 1), ("samples", 2), ("keep", 2), ("refill", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}")
-        if self.keep > self.samples:
-            raise ValueError(f"`keep` ({self.keep}) cannot be more than `samples` ({self.samples})")
-
-
-class EvalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``samples`` rollouts of each of ``tasks`` held-out tasks, before, after and ``every`` so many steps."""
-
-    tasks: int = 256
-    samples: int = 1
-    every: int = 0
+T = TypeVar("T")
 
 
 class GrpoStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step saw and did: groups rolled out, those rejected, and ``kept`` rollouts trained on."""
+    """What one step saw and did: groups rolled out, those rejected, and ``kept`` rollouts trained on.
+
+    ``update`` is None where no group was usable; the engines take on the version all the same.
+    """
 
     step: int
     groups: int
     rejected: int
+    rejections: Rejections
     kept: int
     weight_version: int
     rollout_s: float
@@ -117,19 +97,25 @@ class GrpoLoop:
         self._evaluation = evaluation
         self._scheduler = scheduler
         self._model = model
-        self._train = train
         self._held_out = list(held_out)[: evaluation.tasks]
         self._weights = weights
         self._sink = sink
         self._observer = observer
-        self._rng = random.Random(config.seed)
+        self._collector = Collector(config=config, scheduler=scheduler, tasks=train, on_group=self._on_group)
         self._version = 0
 
     async def run(self) -> None:
-        """Evaluate, take every step, evaluate."""
+        """Evaluate, take every step, evaluate.
+
+        Raises ``HeadwayError`` where an engine failed, where every rollout of a step failed, and where
+        ``give_up_after`` steps in a row, or all of them, trained nothing.
+        """
+        fruitless = FruitlessSteps(min(self._config.give_up_after, self._config.steps))
         await self._evaluate(0)
         for step in range(1, self._config.steps + 1):
-            self._observer.on_step(await self._step(step))
+            report = await self._step(step)
+            self._observer.on_step(report)
+            fruitless.note(report.rejections, report.update)
             every = self._evaluation.every
             if step == self._config.steps or (every and step % every == 0):
                 await self._evaluate(step)
@@ -138,20 +124,21 @@ class GrpoLoop:
     async def _step(self, step: int) -> GrpoStep:
         started = time.perf_counter()
         self._enter("rollout", step)
-        groups, chosen = await self._collect()
+        collected = await self._collector.collect()
         rolled_out = time.perf_counter()
         self._enter("training", step)
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        rollouts = [rollout for group in collected.groups for rollout in group.rollouts]
         _require_some_scored(rollouts)
         measures = measure(rollouts, version=self._version)
-        samples = [sample for kept in chosen for sample in self._with_advantages(kept)]
-        update = await asyncio.to_thread(self._model.step, samples) if samples else None
+        samples = [sample for kept in collected.kept for sample in self._with_advantages(kept)]
+        update = await _in_thread(lambda: self._model.step(samples)) if samples else None
         trained = time.perf_counter()
         await self._synchronise()
         return GrpoStep(
             step=step,
-            groups=len(groups),
-            rejected=len(groups) - len(chosen),
+            groups=len(collected.groups),
+            rejected=len(collected.groups) - len(collected.kept),
+            rejections=collected.rejections,
             kept=len(samples),
             weight_version=self._version,
             rollout_s=rolled_out - started,
@@ -161,33 +148,8 @@ class GrpoLoop:
             update=update,
         )
 
-    async def _collect(self) -> tuple[list[Group], list[list[Rollout]]]:
-        """Roll out groups until enough are usable or the refill limit is reached."""
-        config = self._config
-        groups: list[Group] = []
-        chosen: list[list[Rollout]] = []
-        left = int(config.prompts * config.refill)
-        pending: set[asyncio.Task[Group]] = set()
-        try:
-            while True:
-                while left and len(pending) + len(chosen) < config.prompts:
-                    pending.add(self._scheduler.submit(next(self._train), samples=config.samples))
-                    left -= 1
-                if not pending:
-                    return groups, chosen
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for finished in done:
-                    group = finished.result()
-                    _require_engines(group)
-                    groups.append(group)
-                    rollouts = select(group.rollouts, config.keep, self._rng, config.roc)
-                    if rollouts is not None:
-                        chosen.append(rollouts)
-                    self._observer.on_group("rollout", group, len(chosen), config.prompts)
-        finally:
-            for group_task in pending:
-                group_task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+    def _on_group(self, group: Group, usable: int) -> None:
+        self._observer.on_group("rollout", group, usable, self._config.prompts)
 
     def _with_advantages(self, rollouts: Sequence[Rollout]) -> list[Sample]:
         rewards = [float(rollout.reward or 0.0) for rollout in rollouts]
@@ -199,7 +161,7 @@ class GrpoLoop:
         self._version += 1
         file = self._weights / f"weights-{self._version}.safetensors"
         try:
-            await asyncio.to_thread(self._model.write_weights, file)
+            await _in_thread(lambda: self._model.write_weights(file))
             await self._scheduler.update_weights(file, self._version)
         finally:
             file.unlink(missing_ok=True)
@@ -211,11 +173,13 @@ class GrpoLoop:
         started = time.perf_counter()
         rollouts: list[Rollout] = []
         done = 0
-        async for group in self._scheduler.stream(self._held_out, samples=self._evaluation.samples):
-            _require_engines(group)
-            rollouts += group.rollouts
-            done += 1
-            self._observer.on_group("evaluation", group, done, len(self._held_out))
+        groups: Any = self._scheduler.stream(self._held_out, samples=self._evaluation.samples)
+        async with contextlib.aclosing(groups):  # or what is still running would outlive an error raised here
+            async for group in groups:
+                require_engines(group)
+                rollouts += group.rollouts
+                done += 1
+                self._observer.on_group("evaluation", group, done, len(self._held_out))
         _require_some_scored(rollouts)
         self._observer.on_evaluation(
             Evaluation(
@@ -230,11 +194,14 @@ class GrpoLoop:
         self._sink.emit(PhaseChanged(t=now_ns(), phase=phase, step=step))
 
 
-def _require_engines(group: Group) -> None:
-    """Stop the job where an engine failed: what it held is lost, and going on would only repeat it."""
-    for rollout in group.rollouts:
-        if rollout.failure and rollout.failure.boundary == "engine":
-            raise HeadwayError(f"trajectory {rollout.id} failed: {rollout.failure.message}")
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Run a call in a thread; a cancellation waits for its end, because the thread would go on regardless."""
+    running = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
 
 
 def _require_some_scored(rollouts: Sequence[Rollout]) -> None:

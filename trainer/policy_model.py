@@ -1,50 +1,42 @@
 """The trained model: one optimiser step at a time, and its weights in and out of files.
 
 Invariants: a step whose loss or gradient is not finite changes nothing and says so; files appear whole or
-not at all. Knows nothing of rollouts' origin, engines or schedules.
+not at all, and never hold a step's weights in part, whatever thread each call comes from.
+Knows nothing of rollouts' origin, engines or schedules.
 """
 
-import os
+import math
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import torch
+from msgspec import Meta
 from safetensors.torch import save_file
 
 from headway.errors import HeadwayError, InputError
 
-from .batch import Sample, micro_batches
-from .loss import ClipConfig, policy_loss, token_logprobs
+from .batch import MicroBatch, Sample, micro_batches
+from .loss import ClipConfig, chosen, policy_loss
+from .replace_folder import replace_folder
+from .step_report import StepReport, Totals
+
+_Beta = Annotated[float, Meta(ge=0, lt=1)]
 
 
 class OptimizerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """AdamW with linear warm-up; ``micro_batch_tokens`` bounds the padded tokens of one forward pass."""
 
-    learning_rate: float = 1e-6
-    warmup_steps: int = 20
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    micro_batch_tokens: int = 16384
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 1e-6
+    warmup_steps: Annotated[int, Meta(ge=0)] = 20
+    betas: tuple[_Beta, _Beta] = (0.9, 0.95)
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Meta(gt=0)] = 1.0
+    micro_batch_tokens: Annotated[int, Meta(ge=1)] = 8192
     clip: ClipConfig = ClipConfig()
-
-
-class StepReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one optimiser step did. Logarithms are natural; means are over model-written tokens."""
-
-    loss: float
-    grad_norm: float
-    learning_rate: float
-    tokens: int
-    entropy: float
-    clip_fraction: float
-    ratio_max: float
-    mismatch_kl: float
-    logprob_max_abs_diff: float
-    skipped: bool
 
 
 class PolicyModel:
@@ -62,7 +54,9 @@ class PolicyModel:
         self._folder = folder
         self._config = config
         self._device = torch.device(device)
-        self._model.to(self._device).train()
+        # Gradients flow in evaluation mode too. In training mode a model's dropout would make these logprobs
+        # those of another policy than the engines sampled from, and no ratio would be 1 on policy.
+        self._model.to(self._device).eval()
         self._steps = 0
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(),
@@ -70,38 +64,31 @@ class PolicyModel:
             betas=config.betas,
             weight_decay=config.weight_decay,
         )
+        # A thread cannot be cancelled: after Ctrl-C a step may still run while the weights are to be saved.
+        self._whole = threading.Lock()
 
     def step(self, samples: Sequence[Sample]) -> StepReport:
-        """Take one optimiser step on a batch of samples."""
-        tokens = sum(sample.rollout.generated for sample in samples)
-        totals = _Totals()
-        self._optimizer.zero_grad(set_to_none=True)
-        for batch in micro_batches(
-            samples, token_budget=self._config.micro_batch_tokens, device=self._device
-        ):
-            logits = self._model(input_ids=batch.tokens, attention_mask=batch.attention).logits
-            logprobs = token_logprobs(logits, batch.tokens)
-            loss = policy_loss(
-                logprobs, batch.behaviour, batch.advantage, batch.mask, tokens=tokens, clip=self._config.clip
+        """Take one optimiser step on a batch of samples, with at least one model-written token."""
+        with self._whole:
+            totals = self._accumulate(samples)
+            norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.max_grad_norm))
+            rate = self._config.learning_rate * min(
+                1.0, (self._steps + 1) / max(self._config.warmup_steps, 1)
             )
-            loss.backward()  # type: ignore[no-untyped-call]
-            totals.add(loss, logits, logprobs, batch.behaviour, batch.mask, self._config.clip)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.max_grad_norm))
-        rate = self._config.learning_rate * min(1.0, (self._steps + 1) / max(self._config.warmup_steps, 1))
-        finite = totals.is_finite() and norm == norm and norm != float("inf")
-        if finite:
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate
-            self._optimizer.step()
-        self._steps += 1
-        return totals.report(tokens, norm, rate, skipped=not finite)
+            finite = math.isfinite(totals.loss) and math.isfinite(norm)
+            if finite:
+                for group in self._optimizer.param_groups:
+                    group["lr"] = rate
+                self._optimizer.step()
+                self._steps += 1
+            return totals.report(norm, rate, skipped=not finite)
 
     def write_weights(self, file: Path) -> None:
         """Write the weights to one safetensors file, in HF names, tied ones once."""
-        kept = self._state()
         partial = file.with_suffix(".partial")
         try:
-            save_file(kept, partial)
+            with self._whole:
+                save_file(self._state(), partial)
             partial.replace(file)
         except Exception as error:
             partial.unlink(missing_ok=True)
@@ -112,15 +99,41 @@ class PolicyModel:
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            self._model.save_pretrained(partial)
+            with self._whole:
+                self._model.save_pretrained(partial)
             for file in self._folder.iterdir():
                 if file.is_file() and not (partial / file.name).exists() and not _is_weights(file):
                     shutil.copy2(file, partial)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(partial, folder)
+            replace_folder(partial, folder)
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise HeadwayError(f"{folder}: cannot write the checkpoint: {error}") from error
+
+    def _accumulate(self, samples: Sequence[Sample]) -> Totals:
+        """Leave the gradient of the whole batch in the parameters."""
+        config = self._config
+        tokens = sum(sample.rollout.generated for sample in samples)
+        totals = Totals(tokens)
+        self._optimizer.zero_grad(set_to_none=True)
+        for batch in micro_batches(samples, token_budget=config.micro_batch_tokens, device=self._device):
+            if not len(batch.targets):
+                continue
+            predicted = self._predict(batch)
+            logprobs = chosen(predicted, batch.targets)
+            loss = policy_loss(logprobs, batch.behaviour, batch.advantage, tokens=tokens, clip=config.clip)
+            loss.backward()  # type: ignore[no-untyped-call]
+            totals.add(loss, predicted, logprobs, batch.behaviour, config.clip)
+        return totals
+
+    def _predict(self, batch: MicroBatch) -> torch.Tensor:
+        """Log-probabilities in float32 of every token in place of each of the N written ones, [N, V].
+
+        Logits, the widest tensors of a step, are computed only where some row has a written token.
+        """
+        columns = batch.mask.any(0).nonzero().flatten()
+        output = self._model(input_ids=batch.tokens, use_cache=False, logits_to_keep=columns)
+        logits: torch.Tensor = output.logits
+        return logits[batch.mask[:, columns]].float().log_softmax(-1)
 
     def _state(self) -> dict[str, torch.Tensor]:
         """The weights by name; of tensors that share memory (tied embeddings) the first name only."""
@@ -131,52 +144,6 @@ class PolicyModel:
                 seen.add(tensor.data_ptr())
                 state[name] = tensor.detach().to("cpu").contiguous()
         return state
-
-
-class _Totals:
-    """Sums over the micro-batches of a step."""
-
-    def __init__(self) -> None:
-        self.loss = self.entropy = self.clipped = self.kl = self.ratio_max = self.diff_max = 0.0
-
-    @torch.no_grad()
-    def add(
-        self,
-        loss: torch.Tensor,
-        logits: torch.Tensor,
-        logprobs: torch.Tensor,
-        behaviour: torch.Tensor,
-        mask: torch.Tensor,
-        clip: ClipConfig,
-    ) -> None:
-        difference = (logprobs - behaviour)[mask]
-        if not len(difference):
-            return
-        ratio = difference.exp()
-        predicted = logits[:, :-1][mask].float().log_softmax(-1)
-        self.loss += float(loss)
-        self.entropy += float(-(predicted.exp() * predicted).sum())
-        self.clipped += float(((ratio < 1 - clip.low) | (ratio > 1 + clip.high)).sum())
-        self.kl += float((ratio - 1 - difference).sum())  # k3 estimator (Schulman 2020)
-        self.ratio_max = max(self.ratio_max, float(ratio.max()))
-        self.diff_max = max(self.diff_max, float(difference.abs().max()))
-
-    def is_finite(self) -> bool:
-        return abs(self.loss) < float("inf")
-
-    def report(self, tokens: int, norm: float, rate: float, *, skipped: bool) -> StepReport:
-        return StepReport(
-            loss=self.loss,
-            grad_norm=norm,
-            learning_rate=rate,
-            tokens=tokens,
-            entropy=self.entropy / tokens,
-            clip_fraction=self.clipped / tokens,
-            ratio_max=self.ratio_max,
-            mismatch_kl=self.kl / tokens,
-            logprob_max_abs_diff=self.diff_max,
-            skipped=skipped,
-        )
 
 
 def _is_weights(file: Path) -> bool:

@@ -5,11 +5,14 @@ use, so that a correct answer reached through failing calls teaches less. A grou
 equal teaches nothing and is rejected. Pure; randomness is passed in.
 """
 
+import math
 import random
 from collections.abc import Sequence
-from typing import Literal
+from enum import StrEnum
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from headway.scheduler import Rollout
 
@@ -18,11 +21,19 @@ class RocConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How successes are preferred.
 
     ``inverse`` draws them with weight 1 / (penalty + ``epsilon``), ``lowest`` takes the lowest penalties, as
-    the released code does, ``uniform`` is plain down-sampling (GRPO).
+    the released code does, ``uniform`` is plain down-sampling (GRPO). Equals are taken at random.
     """
 
     method: Literal["inverse", "lowest", "uniform"] = "inverse"
-    epsilon: float = 0.1
+    epsilon: Annotated[float, Meta(ge=0)] = 0.1
+
+
+class Rejection(StrEnum):
+    """Why a group teaches nothing."""
+
+    ALL_RIGHT = "all_right"
+    ALL_WRONG = "all_wrong"
+    UNSCORED = "unscored"  # fewer than ``keep`` rollouts have a reward
 
 
 def tool_error_penalty(rollout: Rollout) -> float:
@@ -38,35 +49,46 @@ def format_penalty(rollout: Rollout) -> float:
     return min(1.0, (rollout.answer_tags - 1) / len(rollout.turns))
 
 
-def select(
-    rollouts: Sequence[Rollout], keep: int, rng: random.Random, config: RocConfig
-) -> list[Rollout] | None:
-    """Return ``keep`` of a group's scored rollouts, or None for a group that teaches nothing.
+def rejection(rollouts: Sequence[Rollout], keep: int) -> Rejection | None:
+    """Say why a group teaches nothing, or None for one that does."""
+    scored = [rollout for rollout in rollouts if rollout.reward is not None]
+    if len(scored) < keep:
+        return Rejection.UNSCORED
+    if all(rollout.reward for rollout in scored):
+        return Rejection.ALL_RIGHT
+    return None if any(rollout.reward for rollout in scored) else Rejection.ALL_WRONG
+
+
+def select(rollouts: Sequence[Rollout], keep: int, rng: random.Random, config: RocConfig) -> list[Rollout]:
+    """Return ``keep`` (two at least) of a group's scored rollouts; the group must not be one to reject.
 
     Failures and successes keep their proportion, with at least one of each. Rollouts without a reward (the
-    system failed, not the model) are left out; None too if fewer than ``keep`` are left.
+    system failed, not the model) are left out.
     """
-    scored = [rollout for rollout in rollouts if rollout.reward is not None]
-    right = [rollout for rollout in scored if rollout.reward]
-    wrong = [rollout for rollout in scored if not rollout.reward]
-    if len(scored) < keep or not right or not wrong or keep < 2:
-        return None
-    share = int(len(right) * keep / len(scored) + 0.5)
+    right = [rollout for rollout in rollouts if rollout.reward]
+    wrong = [rollout for rollout in rollouts if rollout.reward == 0]
+    share = int(len(right) * keep / (len(right) + len(wrong)) + 0.5)
     n_right = min(max(share, 1, keep - len(wrong)), keep - 1, len(right))
     return _successes(right, n_right, rng, config) + rng.sample(wrong, keep - n_right)
 
 
 def _successes(right: list[Rollout], count: int, rng: random.Random, config: RocConfig) -> list[Rollout]:
+    """Take the first ``count`` in a random order that prefers low penalties.
+
+    ``inverse`` is weighted sampling without replacement (Efraimidis and Spirakis 2006): the largest
+    u ** (1 / weight) first, here by its negative logarithm, which tells any two weights apart.
+    """
+    shuffled = rng.sample(right, len(right))
     if config.method == "uniform":
-        return rng.sample(right, count)
-    penalties = [tool_error_penalty(rollout) + format_penalty(rollout) for rollout in right]
-    if config.method == "lowest":
-        order = sorted(range(len(right)), key=penalties.__getitem__)
-    else:
-        # Weighted sampling without replacement (Efraimidis and Spirakis 2006): largest u ** (1 / weight).
-        keys = [rng.random() ** (penalty + config.epsilon) for penalty in penalties]
-        order = sorted(range(len(right)), key=keys.__getitem__, reverse=True)
-    return [right[i] for i in order[:count]]
+        return shuffled[:count]
+
+    def rank(rollout: Rollout) -> float:
+        penalty = tool_error_penalty(rollout) + format_penalty(rollout)
+        if config.method == "lowest":
+            return penalty
+        return -math.log(1 - rng.random()) * (penalty + config.epsilon)
+
+    return sorted(shuffled, key=rank)[:count]
 
 
 def advantages(rewards: Sequence[float], epsilon: float) -> list[float]:

@@ -36,6 +36,43 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
         ('model = "m"\n[grpo]\nkeep = "six"', r"Expected `int`, got `str` - at `grpo.keep`"),
         ('model = "m"\n[grpo]\nkeep = 20', r"`keep` \(20\) cannot be more than `samples` \(12\)"),
         ('model = "m"\n[grpo]\nsteps = 0', r"`steps` must be at least 1"),
+        ('model = "m"\n[grpo]\ngive_up_after = 0', r"`give_up_after` must be at least 1"),
+        (
+            'model = "m"\n[grpo.roc]\nepsilon = -0.1',
+            r"run.toml: Expected `float` >= 0.0 - at `grpo.roc.epsilon`$",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nlearning_rate = 0',
+            r"Expected `float` > 0.0 - at `grpo.optimizer.learn",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nlearning_rate = nan',
+            r"Expected `float` .* `grpo.optimizer.learning_rate`",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nwarmup_steps = -1',
+            r"`int` >= 0 - at `grpo.optimizer.warmup_steps`",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nbetas = [0.9, 1]',
+            r"`float` < 1.0 - at `grpo.optimizer.betas\[1\]`",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nweight_decay = -1',
+            r"`float` >= 0.0 - at `grpo.optimizer.weight_decay`",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nmax_grad_norm = 0',
+            r"`float` > 0.0 - at `grpo.optimizer.max_grad_norm`",
+        ),
+        (
+            'model = "m"\n[grpo.optimizer]\nmicro_batch_tokens = 0',
+            r"`int` >= 1 - at `grpo.optimizer.micro_batch_",
+        ),
+        ('model = "m"\n[grpo.optimizer.clip]\nlow = -1', r"`float` >= 0.0 - at `grpo.optimizer.clip.low`"),
+        ('model = "m"\n[evaluation]\ntasks = -1', r"`int` >= 0 - at `evaluation.tasks`"),
+        ('model = "m"\n[evaluation]\nsamples = 0', r"`int` >= 1 - at `evaluation.samples`"),
+        ('model = "m"\n[evaluation]\nevery = -1', r"`int` >= 0 - at `evaluation.every`"),
         ("model = ", r"run.toml: "),
     ],
 )

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.trainer.roc import RocConfig, advantages, format_penalty, select, tool_error_penalty
+from headway.trainer.roc import (
+    Rejection,
+    RocConfig,
+    advantages,
+    format_penalty,
+    rejection,
+    select,
+    tool_error_penalty,
+)
 
 from .records import rollout
 
@@ -34,12 +42,12 @@ def test_a_selection_has_the_right_size_keeps_both_kinds_and_never_a_failed_traj
     rewards, keep, seed, method
 ) -> None:
     group = [rollout(reward=reward, calls=".x"[: i % 3], id=f"g1.{i}") for i, reward in enumerate(rewards)]
-    kept = select(group, keep, random.Random(seed), RocConfig(method=method))
     scored = [reward for reward in rewards if reward is not None]
-    if len(scored) < keep or len(set(scored)) < 2:
-        assert kept is None
+    reason = rejection(group, keep)
+    assert (reason is None) == (len(scored) >= keep and len(set(scored)) == 2)
+    if reason is not None:
         return
-    assert kept is not None
+    kept = select(group, keep, random.Random(seed), RocConfig(method=method))
     assert len({r.id for r in kept}) == len(kept) == keep
     assert {r.reward for r in kept} == {0.0, 1.0}
     share = keep * sum(scored) / len(scored)
@@ -50,7 +58,6 @@ def test_a_selection_has_the_right_size_keeps_both_kinds_and_never_a_failed_traj
 def test_half_of_each_kind_is_kept_when_half_is_kept() -> None:
     group = [rollout(reward=float(i < 4), id=f"g1.{i}") for i in range(12)]
     kept = select(group, 6, random.Random(0), RocConfig())
-    assert kept is not None
     assert Counter(r.reward for r in kept) == {1.0: 2, 0.0: 4}
 
 
@@ -62,9 +69,40 @@ def test_inverse_sampling_prefers_clean_successes_in_proportion_to_their_weights
     drawn = Counter()
     for _ in range(4000):
         kept = select([clean, dirty, *wrong], 2, rng, RocConfig(epsilon=0.5))
-        assert kept is not None
         drawn[kept[0].id] += 1
     assert drawn["clean"] / 4000 == pytest.approx(0.75, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "reason"),
+    [
+        ([1.0, 1.0, 1.0], Rejection.ALL_RIGHT),
+        ([0.0, 0.0, None, 0.0], Rejection.ALL_WRONG),
+        ([1.0, 0.0, None], Rejection.UNSCORED),
+        ([1.0, 0.0, 0.0], None),
+    ],
+)
+def test_a_group_is_rejected_for_a_reason(rewards: list[float | None], reason: Rejection | None) -> None:
+    assert rejection([rollout(reward=reward) for reward in rewards], 3) == reason
+
+
+@pytest.mark.parametrize("config", [RocConfig(epsilon=0.0), RocConfig(method="lowest")])
+def test_equally_clean_successes_are_taken_at_random(config: RocConfig) -> None:
+    right = [rollout(reward=1.0, calls=".", id=f"r{i}") for i in range(4)]
+    wrong = [rollout(reward=0.0, id=f"w{i}") for i in range(4)]
+    rng = random.Random(5)
+    drawn = Counter(r.id for _ in range(1000) for r in select(right + wrong, 4, rng, config) if r.reward)
+    assert set(drawn) == {"r0", "r1", "r2", "r3"}
+    assert all(count == pytest.approx(500, rel=0.2) for count in drawn.values())
+
+
+def test_without_epsilon_a_clean_success_always_goes_before_one_with_errors() -> None:
+    dirty = [rollout(reward=1.0, calls="x", id=f"d{i}") for i in range(3)]
+    clean = rollout(reward=1.0, calls=".", id="clean")
+    wrong = [rollout(reward=0.0, id=f"w{i}") for i in range(4)]
+    for seed in range(50):
+        kept = select([*dirty, clean, *wrong], 4, random.Random(seed), RocConfig(epsilon=0.0))
+        assert "clean" in {r.id for r in kept}
 
 
 def test_lowest_always_takes_the_cleanest_and_uniform_does_not_care() -> None:
@@ -72,12 +110,11 @@ def test_lowest_always_takes_the_cleanest_and_uniform_does_not_care() -> None:
     wrong = [rollout(reward=0.0, id=f"w{i}") for i in range(8)]
     rng = random.Random(3)
     lowest = select(right + wrong, 8, rng, RocConfig(method="lowest"))
-    assert lowest is not None
     assert {r.id for r in lowest if r.reward} == {"r0", "r1", "r2", "r3"}
     drawn = Counter(
         r.id
         for _ in range(2000)
-        for r in select(right + wrong, 8, rng, RocConfig(method="uniform")) or []
+        for r in select(right + wrong, 8, rng, RocConfig(method="uniform"))
         if r.reward
     )
     assert all(count == pytest.approx(1000, rel=0.15) for count in drawn.values())
