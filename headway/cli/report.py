@@ -21,7 +21,7 @@ _COLUMNS = 3  # engines that fit beside each other on a narrow terminal
 
 def print_report(console: Console, summary: Summary, folder: RunFolder) -> None:
     """Print what the run came to."""
-    if len(summary.eval) > 1 or summary.steps:
+    if summary.eval or summary.steps:
         console.print(Panel(_outcome(summary), title=_title(summary), expand=False, padding=(1, 2)))
         console.print()
     if summary.idle:
@@ -50,17 +50,17 @@ def _outcome(summary: Summary) -> Table:
     table = Table(box=None, header_style="dim")
     for column in ("", "before", "after"):
         table.add_column(column, justify="left" if not column else "right")
-    if len(summary.eval) > 1:
-        first, last = summary.eval[0], summary.eval[-1]
+    if summary.eval:
+        first, last = summary.eval[0], summary.eval[-1] if len(summary.eval) > 1 else None
         table.add_row(
             f"pass@1, {first.n} held-out rollouts",
             f"{first.pass_at_1:.1%}",
-            f"[bold]{last.pass_at_1:.1%}[/]",
+            f"[bold]{last.pass_at_1:.1%}[/]" if last else "-",
         )
         table.add_row(
             "tool errors in correct rollouts",
             f"{first.tool_error_in_correct:.1%}",
-            f"[bold]{last.tool_error_in_correct:.1%}[/]",
+            f"[bold]{last.tool_error_in_correct:.1%}[/]" if last else "-",
         )
     seconds = sum(step.seconds for step in summary.steps)
     tokens = sum(step.generated_tokens for step in summary.steps)
@@ -70,7 +70,8 @@ def _outcome(summary: Summary) -> Table:
     difference = f"{summary.logprob_max_abs_diff:.1e}"
     table.add_row("largest logprob difference to trainer", "", difference)
     t = summary.trajectories
-    table.add_row("trajectories", "", f"{t.started:,} ({t.failed:,} failed)")
+    failed = "failed" if summary.complete else "failed or cut off"
+    table.add_row("trajectories", "", f"{t.started:,} ({t.failed:,} {failed})")
     return table
 
 

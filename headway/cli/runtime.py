@@ -38,9 +38,10 @@ def run_async(command: Callable[[], Coroutine[Any, Any, T]]) -> T:
         assert task is not None
 
         def stop(signum: int) -> None:
-            received.append(signum)
-            _end_at_once_next_time(loop)
-            task.cancel()
+            if not received:  # several may have come before the first was heard
+                received.append(signum)
+                _end_at_once_next_time(loop)
+                task.cancel()
 
         for signum in _SIGNALS:
             loop.add_signal_handler(signum, stop, signum)

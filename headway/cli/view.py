@@ -177,7 +177,7 @@ class View:
         shown = evals if len(evals) <= 2 else [evals[0], evals[-1]]
         room = max(self._console.height - len(self._engines) - len(shown) - _LINES_AROUND, 1)
         parts: list[RenderableType] = [self._title, "", self._render_engines(), "", self._render_progress()]
-        parts += [Text(f"  {len(self._ready)} turns wait for headroom, {self._tools} tools run", style="dim")]
+        parts += [Text(f"  waiting for headroom: {len(self._ready)}, in tools: {self._tools}", style="dim")]
         if shown:
             parts += ["", *(Text("  " + _say_evaluation(evaluation)) for evaluation in shown)]
         if steps:

@@ -156,7 +156,7 @@ async def test_turns_that_never_reach_an_engine_do_not_wait_forever(run: Run) ->
     run.recorder.emit(ended("refused", "failed"))
     run.recorder.emit(ev.TurnAbandoned(t=ev.now_ns(), trajectory="gives up", turn=0))
     run.console.print(run.view.render())
-    assert "1 turns wait for headroom" in run.out.getvalue()
+    assert "waiting for headroom: 1," in run.out.getvalue()
 
 
 async def test_nothing_that_is_shown_wraps_on_a_narrow_terminal(run: Run) -> None:

@@ -94,6 +94,17 @@ def test_a_signal_ends_a_command_in_order(signum: int, own_signals: None) -> Non
     assert cleaned == [True]
 
 
+def test_signals_that_come_together_are_one(own_signals: None, capfd: pytest.CaptureFixture[str]) -> None:
+    async def command() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+    with pytest.raises(Interrupted):
+        run_async(command)
+    assert capfd.readouterr().err == "stopping; again to stop at once\n"
+
+
 def test_what_fails_while_a_command_ends_does_not_hide_the_signal(own_signals: None) -> None:
     async def command() -> None:
         try:
