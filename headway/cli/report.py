@@ -43,7 +43,8 @@ def print_report(console: Console, summary: Summary, folder: RunFolder) -> None:
 
 def _title(summary: Summary) -> str:
     state = "after" if summary.complete else "ended early, after"
-    return f"headway: {escape(summary.model)} {state} {len(summary.steps)} steps"
+    steps = len(summary.steps)
+    return f"headway: {escape(summary.model)} {state} {steps} step{'' if steps == 1 else 's'}"
 
 
 def _outcome(summary: Summary) -> Table:
