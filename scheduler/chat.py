@@ -71,7 +71,7 @@ class Chat:
         return str(self._tokenizer.decode(list(ids)))
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False))
+        return list(self._tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
     def _after_turn(self, content: str) -> str:
         turns = [("user", "-"), ("assistant", _PLACEHOLDER), ("user", content)]

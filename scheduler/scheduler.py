@@ -6,7 +6,7 @@ Knows nothing of placement (``turns`` and the core below it) or of what an agent
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -73,7 +73,7 @@ class Scheduler:
 
     async def stream(
         self, tasks: Iterable[Task], *, samples: int, max_live: int = 4096
-    ) -> AsyncIterator[Group]:
+    ) -> AsyncGenerator[Group, None]:
         """Run tasks and yield each group as it completes; ``max_live`` bounds the trajectories alive."""
         source = iter(tasks)
         pending: set[asyncio.Task[Group]] = set()

@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -173,7 +173,7 @@ class GrpoLoop:
         started = time.perf_counter()
         rollouts: list[Rollout] = []
         done = 0
-        groups: Any = self._scheduler.stream(self._held_out, samples=self._evaluation.samples)
+        groups = self._scheduler.stream(self._held_out, samples=self._evaluation.samples)
         async with contextlib.aclosing(groups):  # or what is still running would outlive an error raised here
             async for group in groups:
                 require_engines(group)

@@ -1,5 +1,6 @@
 """The run's summary, as ``summary.json`` holds it: rewritten whole after every step, so it is never torn."""
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -99,7 +100,8 @@ class Summary(msgspec.Struct, kw_only=True):
             wall_ns=wall_ns,
         )
         self.steps.append(summary)
-        self.logprob_max_abs_diff = max(self.logprob_max_abs_diff, diff or 0.0)
+        if diff is not None:  # a NaN, once seen, stays
+            self.logprob_max_abs_diff = diff if math.isnan(diff) else max(self.logprob_max_abs_diff, diff)
         return summary
 
     def add_evaluation(self, evaluation: Evaluation) -> EvalSummary:
