@@ -79,7 +79,8 @@ class View:
         self._steps_wanted = config.grpo.steps
         self._engines = {id: _EngineView() for id in engine_ids(config)}
         self._phase, self._step = "starting engines", 0
-        self._done, self._wanted = 0, 1
+        self._groups = {"rollout": config.grpo.prompts, "evaluation": config.evaluation.tasks}
+        self._done, self._wanted = 0, 0
         self._ready: set[str] = set()  # trajectories whose next turn waits for an engine
         self._tools = 0
         self._steps: deque[StepSummary] = deque(maxlen=_STEPS_SHOWN)
@@ -161,7 +162,7 @@ class View:
                 self._tools -= 1
             case PhaseChanged():
                 self._phase, self._step = event.phase, event.step
-                self._done = 0
+                self._done, self._wanted = 0, self._groups.get(event.phase, 0)
             case _:
                 pass
 
