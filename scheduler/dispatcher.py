@@ -89,7 +89,7 @@ class Dispatcher:
             raise RuntimeError(f"trajectory {id} wants a turn while it has one ({trajectory.state})")
         trajectory.context, trajectory.turn_limit = context, turn_limit
         if context + turn_limit > self._largest:
-            return self._refuse([trajectory])
+            return [*self._refuse([trajectory]), *self._admit()]
         if trajectory.state is State.HELD:
             self.fleet.ledger.grow(id, context)
             placement = self._policy.place(trajectory, self.fleet)
@@ -132,11 +132,10 @@ class Dispatcher:
 
     def ended(self, id: str, *, failed: bool) -> list[Decision]:
         """Take in that a trajectory is over; what it held is free again. One not known is ignored."""
-        trajectory = self._trajectories.pop(id, None)
+        trajectory = self._trajectories.get(id)
         if trajectory is None:
             return []
-        self._withdraw(trajectory)
-        trajectory.move(State.FAILED if failed else State.FINISHED)
+        self._end(trajectory, State.FAILED if failed else State.FINISHED)
         return self._admit()
 
     def caches_dropped(self) -> list[Decision]:
@@ -169,9 +168,14 @@ class Dispatcher:
         return max((c.blocks * c.block_size for c in self._capacities.values()), default=0)
 
     def _refuse(self, trajectories: Sequence[Trajectory]) -> list[Decision]:
-        refused = [Refuse(t.id, t.context + t.turn_limit, self._largest) for t in trajectories]
-        freed = [decision for t in trajectories for decision in self.ended(t.id, failed=True)]
-        return [*refused, *freed]
+        for trajectory in trajectories:
+            self._end(trajectory, State.FAILED)
+        return [Refuse(t.id, t.context + t.turn_limit, self._largest) for t in trajectories]
+
+    def _end(self, trajectory: Trajectory, state: State) -> None:
+        del self._trajectories[trajectory.id]
+        self._withdraw(trajectory)
+        trajectory.move(state)
 
     def _withdraw(self, trajectory: Trajectory) -> None:
         """Take a trajectory out of the queues, off its engine and out of the ledger."""

@@ -33,7 +33,7 @@ from .policy import Policy
 
 
 class TurnConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How turns are sampled, and how long one may take in seconds."""
+    """How turns are sampled, and how long a turn, or taking in new weights, may take in seconds."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -125,12 +125,17 @@ class Turns:
         id = engine.info.id
         self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="weight_sync"))
         try:
-            await engine.update_weights(weights, version)
+            async with asyncio.timeout(self._config.timeout_s):
+                await engine.update_weights(weights, version)
         except EngineDead:
             self._lose(engine)
             if not self._engines:
                 raise
             return
+        except TimeoutError:
+            raise EngineError(
+                f"engine {id}: new weights were not taken in within {self._config.timeout_s:g} s"
+            ) from None
         self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="ready", weight_version=version))
 
     async def _generate(self, engine: Engine, episode: Episode, max_tokens: int) -> Generation:

@@ -4,7 +4,7 @@ Demand of an engine, in tokens:  D = unique blocks counted + sum(mu) + z * sqrt(
 over every trajectory counted on it, with mu and var the forecast growth until its next turn ends.
 - A turn whose KV is still counted on its home goes there at once (warm).
 - Any other turn is admitted where D, itself included, stays within ``theta`` of the capacity; one too large
-  for that even alone goes to an empty engine.
+  for that even alone goes to an empty engine whose cache can hold it.
 - Among engines that fit, the least (uncached tokens) * (turns running + 1) / (headroom left, as a share).
 - An engine that grew beyond its budget parks trajectories in tools, the smallest first (least to recompute),
   but never its last one.
@@ -64,12 +64,12 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
         return self.theta * fleet.ledger.capacity(engine) * fleet.ledger.block_size(engine)
 
     def _admits(self, engine: str, candidate: Trajectory, fleet: FleetState) -> bool:
-        held = fleet.held(engine)
+        held, block_size = fleet.held(engine), fleet.ledger.block_size(engine)
         if not held:
-            return True
-        cost = fleet.ledger.cost(
+            return candidate.context + candidate.turn_limit <= fleet.ledger.capacity(engine) * block_size
+        cost = block_size * fleet.ledger.cost(
             engine, candidate.group, prompt=candidate.prompt, context=candidate.context
-        ) * fleet.ledger.block_size(engine)
+        )
         return self._demand(engine, [*held, candidate], fleet) + cost <= self._budget(engine, fleet)
 
     def _demand(self, engine: str, growing: Sequence[Trajectory], fleet: FleetState) -> float:

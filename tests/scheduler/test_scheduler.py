@@ -460,3 +460,16 @@ async def test_tool_calls_are_recorded_in_the_order_in_which_they_were_made(tiny
     agent = HermesAgent(tiny_chat, [PythonTool(sandbox)])
     (rollout,) = (await make([engine], agent, sandbox).submit(TASK, samples=1)).rollouts
     assert [call.status for call in rollout.tool_calls] == ["ok", "error", "malformed"]
+
+
+async def test_weights_that_are_never_taken_in_fail_with_the_engines_name(
+    tiny_chat, sandbox, tmp_path
+) -> None:
+    class Stuck(ScriptedEngine):
+        async def update_weights(self, weights, version) -> None:
+            await asyncio.Event().wait()
+
+    engine = Stuck(script(tiny_chat, "hm"))
+    scheduler = make([engine], HermesAgent(tiny_chat, [PythonTool(sandbox)]), sandbox, timeout_s=0.01)
+    with pytest.raises(EngineError, match=r"engine-0: new weights were not taken in within 0\.01 s"):
+        await scheduler.update_weights(tmp_path / "unused", 1)
