@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -32,9 +33,10 @@ def slots(sandbox: ZygoteSandbox) -> list[psutil.Process]:
 
 async def busy_slot(sandbox: ZygoteSandbox) -> psutil.Process:
     while True:
-        for slot in slots(sandbox):
-            if slot.children():
-                return slot
+        with suppress(psutil.NoSuchProcess):  # one that was seen may be gone at the next look
+            for slot in slots(sandbox):
+                if slot.children():
+                    return slot
         await asyncio.sleep(0.01)
 
 
