@@ -4,5 +4,9 @@ from setuptools import find_packages, setup
 
 setup(
     packages=find_packages(include=["headway", "headway.*"]),
-    package_data={"headway": ["py.typed"], "headway.trainer": ["tiny_policy/*", "recipes/*.toml"]},
+    package_data={
+        "headway": ["py.typed"],
+        "headway.profiles": ["hardware/*.toml"],
+        "headway.trainer": ["tiny_policy/*", "recipes/*.toml"],
+    },
 )

@@ -20,6 +20,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     down to whole blocks; None leaves it to ``kv_gib``, and None there to ``gpu_memory_utilization`` on a GPU
     and to 1 GiB on a CPU. ``dtype`` "auto" is float32 on a CPU and the checkpoint's own on a GPU.
     ``threads`` is for the CPU's arithmetic. ``version`` is the version of the weights in ``model``.
+    ``step_record`` is a folder in which each engine appends what every step did and how long it took.
     """
 
     model: str
@@ -37,3 +38,4 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     threads: int = 1
     seed: int = 0
     version: int = 0
+    step_record: str | None = None

@@ -57,6 +57,10 @@ class VllmEngine:
         steps = StepLogger(on_stats)
         model = ModelFolder.open(Path(config.model))
         vllm_config = engine_args(config).create_engine_config()
+        if config.step_record is not None:
+            from .vllm_steps import record_steps
+
+            record_steps(vllm_config, folder=Path(config.step_record), engine_id=engine_id)
         if config.device == "cpu":
             # vLLM asks for spawn on a CPU, which imports everything once more.
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from headway.engine import EngineConfig, Fleet
 from tests.engine.tiny_model import build_model, save_model
+
+settings.register_profile("no wall-clock limits", deadline=None)
+settings.load_profile("no wall-clock limits")
 
 
 @pytest.fixture(scope="session")
