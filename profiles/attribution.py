@@ -40,6 +40,8 @@ class Cause(StrEnum):
     KV_FULL = "kv_full"  # a turn is ready, and no engine has the headroom for it
     CAP = "cap"  # a turn is ready, and the policy's cap is reached
     AFFINITY_HOLD = "affinity_hold"  # a turn is ready, and waits for another engine
+    BARRIER = "barrier"  # a turn is ready, and the policy lets all take a turn together
+    TICK = "tick"  # a turn is ready, and the policy decides at fixed times only
     DISPATCH_LAG = "dispatch_lag"  # a turn is ready, and the scheduler was late
     IMBALANCE = "imbalance"  # another engine queues turns of its own
     TOOL_WAIT = "tool_wait"  # live trajectories are in tools

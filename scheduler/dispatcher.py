@@ -1,22 +1,22 @@
-"""The decision core: events in, decisions out. Synchronous and deterministic: time plays no part.
+"""The decision core: events in, decisions out. Synchronous and deterministic; the clock is passed in.
 
 Invariants:
 - every ready turn is placed exactly once, unless it is abandoned, refused or its trajectory ends;
-- warm turns go at once, then returned work in the order it came back, then new work in the order it came;
-  the first turn that has to wait holds back those behind it, so nothing starves;
+- turns that wait are looked at in the order of their rank, and one that blocks holds back all behind it;
 - the ledger counts exactly the trajectories that are running or held.
-Knows nothing of asyncio, engines, tokens, text or clocks.
+Knows nothing of asyncio, tokens or text, and of engines only the figures that they report.
 """
 
-import contextlib
-from collections import deque
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from .forecast import GrowthForecast
-from .ledger import Capacity, KvLedger
-from .policy import FleetState, Place, Policy, Reason, Wait
+from headway.engine import EngineStats
+
+from .fleet_state import FleetState
+from .ledger import Capacity, Segment
+from .policy import ParkReason, Place, Policy, Reason, Wait
 from .trajectory import State, Trajectory
 
 
@@ -40,6 +40,7 @@ class Park(msgspec.Struct, frozen=True):
 
     trajectory: str
     engine: str
+    reason: ParkReason
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -59,80 +60,105 @@ Decision = Dispatch | Hold | Park | Refuse
 class Dispatcher:
     """Holds every live trajectory's account and asks the policy where ready turns go."""
 
-    def __init__(self, capacities: Mapping[str, Capacity], policy: Policy) -> None:
+    def __init__(
+        self,
+        capacities: Mapping[str, Capacity],
+        policy: Policy,
+        *,
+        clock: Callable[[], float] = lambda: 0.0,
+        max_context: int = 1 << 15,
+    ) -> None:
         self._policy = policy
-        self._trajectories: dict[str, Trajectory] = {}
-        self._returned: deque[Trajectory] = deque()
-        self._new: deque[Trajectory] = deque()
+        self._clock = clock
         self._held_back: Reason | None = None  # why the head of the queue waits
-        self._placements = 0
-        self._last_placed: dict[str, int] = {}
-        self._running: dict[str, set[str]] = {engine: set() for engine in capacities}
-        self._capacities = dict(capacities)
-        self.fleet = FleetState(
-            ledger=KvLedger(capacities),
-            forecast=GrowthForecast(),
-            trajectories=self._trajectories,
-            running=self._running,
-            last_placed=self._last_placed,
-        )
+        self._arrivals = itertools.count()
+        self.fleet = FleetState(capacities, max_context=max_context)
 
     def turn_ready(
-        self, id: str, *, group: str, prompt: int, context: int, turn_limit: int
+        self,
+        id: str,
+        *,
+        group: str,
+        prompt: int,
+        context: int,
+        turn_limit: int,
+        shared: tuple[Segment, ...] | None = None,
     ) -> list[Decision]:
-        """Take in that a trajectory wants its next turn (its first makes it known)."""
-        trajectory = self._trajectories.get(id)
+        """Take in that a trajectory wants its next turn (its first makes it known).
+
+        ``shared`` says what its context begins with that others may share; None: the prompt, with its group.
+        """
+        fleet = self._note()
+        trajectory = fleet.trajectories.get(id)
         if trajectory is None:
-            trajectory = Trajectory(id=id, group=group, prompt=prompt, context=context, turn_limit=turn_limit)
-            self._trajectories[id] = trajectory
-        elif self._has_turn(trajectory):
+            trajectory = Trajectory(
+                id=id,
+                group=group,
+                prompt=prompt,
+                context=context,
+                turn_limit=turn_limit,
+                shared=(Segment(group, prompt),) if shared is None else shared,
+                arrival=next(self._arrivals),
+                since=fleet.now,
+            )
+            fleet.trajectories[id] = trajectory
+        elif trajectory.state is State.RUNNING or trajectory in fleet.waiting:
             raise RuntimeError(f"trajectory {id} wants a turn while it has one ({trajectory.state})")
         trajectory.context, trajectory.turn_limit = context, turn_limit
-        if context + turn_limit > self._largest:
+        if context + turn_limit > fleet.capacities.max():
             return [*self._refuse([trajectory]), *self._admit()]
         if trajectory.state is State.HELD:
-            self.fleet.ledger.grow(id, context)
-            placement = self._policy.place(trajectory, self.fleet)
-            if not isinstance(placement, Place) or placement.engine != trajectory.home:
-                raise ValueError(f"policy {self._policy.name}: a warm turn must go home, got {placement}")
-            return [self._dispatch(trajectory, placement), *self._park(placement.engine)]
+            return self._resume(trajectory)
         if trajectory.state is State.PARKED:
-            trajectory.move(State.RETURNED)
-            self._returned.append(trajectory)
-        else:
-            self._new.append(trajectory)
-        return self._admit(arrived=trajectory)
+            trajectory.move(State.RETURNED, fleet.now)
+        return self._queue(trajectory)
 
-    def turn_ended(self, id: str, *, context: int) -> list[Decision]:
-        """Take in that the running turn of a trajectory ended and left it with ``context`` tokens."""
-        trajectory = self._trajectories[id]
+    def turn_ended(
+        self, id: str, *, context: int, preemptions: int = 0, stats: EngineStats | None = None
+    ) -> list[Decision]:
+        """Take in that the running turn of a trajectory ended and left it with ``context`` tokens.
+
+        ``stats`` is what its engine says of itself now.
+        """
+        fleet = self._note()
+        trajectory = fleet.trajectories[id]
         engine = trajectory.home
         assert engine is not None
-        self.fleet.forecast.learn(trajectory.turn, context - trajectory.boundary)
-        trajectory.move(State.HELD)
+        fleet.forecast.learn(
+            trajectory.turn,
+            context - trajectory.boundary,
+            group=trajectory.group,
+            generated=context - trajectory.context,
+            seconds=fleet.now - trajectory.dispatched,
+        )
+        fleet.leave(trajectory)
         trajectory.turn += 1
         trajectory.context = trajectory.boundary = context
-        self.fleet.ledger.grow(id, context)
-        if engine not in self._running:  # lost since, though the turn ended well
-            return [self._give_up(trajectory), *self._admit()]
-        self._running[engine].discard(id)
+        trajectory.move(State.HELD, fleet.now)
+        if not fleet.is_alive(engine):  # lost since, though the turn ended well
+            return [self._give_up(trajectory, ParkReason.ENGINE_LOST), *self._admit()]
+        fleet.grow(trajectory)
+        fleet.rest(trajectory)
+        if stats is not None:
+            fleet.report(engine, stats)
+        self._policy.held(trajectory, fleet, preemptions)
         return [*self._park(engine), *self._admit()]
 
     def turn_abandoned(self, id: str) -> list[Decision]:
         """Take in that a ready or running turn is given up while its trajectory lives on."""
-        trajectory = self._trajectories.get(id)
+        fleet = self._note()
+        trajectory = fleet.trajectories.get(id)
         if trajectory is None:
             return []
+        self._withdraw(trajectory)
         if trajectory.state in (State.RUNNING, State.RETURNED):
-            self._withdraw(trajectory)
-            trajectory.move(State.PARKED)
-        elif trajectory.state is State.NEW:
-            self._withdraw(trajectory)
+            trajectory.move(State.PARKED, fleet.now)
         return self._admit()
 
     def ended(self, id: str, *, failed: bool) -> list[Decision]:
         """Take in that a trajectory is over; what it held is free again. One not known is ignored."""
-        trajectory = self._trajectories.get(id)
+        fleet = self._note()
+        trajectory = fleet.trajectories.get(id)
         if trajectory is None:
             return []
         self._end(trajectory, State.FAILED if failed else State.FINISHED)
@@ -140,10 +166,18 @@ class Dispatcher:
 
     def caches_dropped(self) -> list[Decision]:
         """Take in that the engines' cached KV is gone (new weights): everything held is placed afresh."""
-        parked = self._park_all(list(self._running))
-        for trajectory in self._trajectories.values():
+        fleet = self._note()
+        parked = [
+            self._give_up(t, ParkReason.NEW_WEIGHTS)
+            for engine in fleet.engines
+            for t in fleet.in_tools(engine)
+        ]
+        for trajectory in fleet.trajectories.values():
             if trajectory.state is not State.RUNNING:
                 trajectory.home = None
+        for trajectory in list(fleet.waiting):
+            fleet.waiting.discard(trajectory)
+            fleet.waiting.add(trajectory, self._policy.rank(trajectory, fleet))
         return [*parked, *self._admit()]
 
     def engine_lost(self, engine: str) -> list[Decision]:
@@ -151,102 +185,117 @@ class Dispatcher:
 
         Its running turns end one by one, as abandoned.
         """
-        if engine not in self._running:
+        fleet = self._note()
+        if not fleet.is_alive(engine):
             return []
-        parked = self._park_all([engine])
-        del self._running[engine], self._capacities[engine]
-        for trajectory in self._trajectories.values():
+        parked = [self._give_up(t, ParkReason.ENGINE_LOST) for t in fleet.in_tools(engine)]
+        fleet.lose(engine)
+        for trajectory in fleet.trajectories.values():
             if trajectory.home == engine and trajectory.state is not State.RUNNING:
                 trajectory.home = None
-        queued = [*self._returned, *self._new]
-        refused = self._refuse([t for t in queued if t.context + t.turn_limit > self._largest])
+        largest = fleet.capacities.max()
+        refused = self._refuse([t for t in fleet.waiting if t.context + t.turn_limit > largest])
         return [*parked, *refused, *self._admit()]
 
-    @property
-    def _largest(self) -> int:
-        """Tokens of the largest KV cache among the living engines."""
-        return max((c.blocks * c.block_size for c in self._capacities.values()), default=0)
+    def wake_at(self) -> float | None:
+        """When ``wake`` is to be called, on the clock's time; None: not before the next event."""
+        return self._policy.wake_at(self.fleet)
 
-    def _refuse(self, trajectories: Sequence[Trajectory]) -> list[Decision]:
-        for trajectory in trajectories:
-            self._end(trajectory, State.FAILED)
-        return [Refuse(t.id, t.context + t.turn_limit, self._largest) for t in trajectories]
-
-    def _end(self, trajectory: Trajectory, state: State) -> None:
-        del self._trajectories[trajectory.id]
-        self._withdraw(trajectory)
-        trajectory.move(state)
-
-    def _withdraw(self, trajectory: Trajectory) -> None:
-        """Take a trajectory out of the queues, off its engine and out of the ledger."""
-        if trajectory.state in (State.NEW, State.RETURNED):
-            for queue in (self._returned, self._new):
-                with contextlib.suppress(ValueError):
-                    queue.remove(trajectory)
-        if trajectory.home in self._running:
-            self._running[trajectory.home].discard(trajectory.id)
-        else:
-            trajectory.home = None
-        self.fleet.ledger.release(trajectory.id)
-
-    def _has_turn(self, trajectory: Trajectory) -> bool:
-        """Whether a turn of the trajectory is queued or running."""
-        if trajectory.state is State.NEW:
-            return trajectory in self._new
-        return trajectory.state in (State.RETURNED, State.RUNNING)
-
-    def _park_all(self, engines: Sequence[str]) -> list[Decision]:
-        held = [t for t in self._trajectories.values() if t.state is State.HELD and t.home in engines]
-        return [self._give_up(trajectory) for trajectory in held]
-
-    def _admit(self, arrived: Trajectory | None = None) -> list[Decision]:
-        """Place queued turns in order until one has to wait; ``arrived`` is told if it waits."""
-        decisions: list[Decision] = []
-        for queue in (self._returned, self._new):
-            while queue:
-                placement = self._policy.place(queue[0], self.fleet)
-                if isinstance(placement, Wait):
-                    return decisions + self._wait(queue[0], placement.reason, arrived)
-                decisions.append(self._dispatch(queue.popleft(), placement))
-        return decisions
-
-    def _wait(self, head: Trajectory, reason: Reason, arrived: Trajectory | None) -> list[Decision]:
-        told = [] if reason == self._held_back or head is arrived else [head]
-        self._held_back = reason
-        if arrived is not None and not arrived.is_counted:
-            told.append(arrived)
-        return [Hold(trajectory.id, reason) for trajectory in told]
-
-    def _dispatch(self, trajectory: Trajectory, placement: Place) -> Dispatch:
-        if trajectory.state is not State.HELD:
-            self.fleet.ledger.hold(
-                placement.engine,
-                trajectory.id,
-                trajectory.group,
-                prompt=trajectory.prompt,
-                context=trajectory.context,
-            )
-        trajectory.home = placement.engine
-        trajectory.move(State.RUNNING)
-        self._running[placement.engine].add(trajectory.id)
-        if placement.reason is Reason.NEW:
-            self._placements += 1
-            self._last_placed[placement.engine] = self._placements
-        return Dispatch(trajectory.id, placement.engine, placement.reason)
-
-    def _park(self, engine: str) -> list[Decision]:
-        return [self._give_up(victim) for victim in self._policy.park(engine, self.fleet)]
-
-    def _give_up(self, trajectory: Trajectory) -> Park:
-        engine = self.fleet.ledger.engine_of(trajectory.id)
-        assert engine is not None
-        self.fleet.ledger.release(trajectory.id)
-        trajectory.move(State.PARKED)
-        if engine not in self._running:
-            trajectory.home = None
-        return Park(trajectory.id, engine)
+    def wake(self) -> list[Decision]:
+        """Let the policy act on the passing of time alone."""
+        fleet = self._note()
+        parked = [self._give_up(t, ParkReason.TIMER) for t in self._policy.wake(fleet)]
+        return [*parked, *self._admit()]
 
     @property
     def live(self) -> int:
         """Trajectories that are known and not over."""
-        return len(self._trajectories)
+        return self.fleet.live
+
+    def _note(self) -> FleetState:
+        """The fleet at the moment of an event."""
+        self.fleet.now = self._clock()
+        self.fleet.revision += 1
+        return self.fleet
+
+    def _resume(self, trajectory: Trajectory) -> list[Decision]:
+        """Place a turn whose KV is still counted on its home."""
+        fleet = self.fleet
+        fleet.grow(trajectory)
+        placement = self._policy.place(trajectory, fleet)
+        if isinstance(placement, Place) and placement.engine == trajectory.home:
+            return [self._dispatch(trajectory, placement), *self._park(placement.engine)]
+        moves = isinstance(placement, Place)
+        parked = self._give_up(trajectory, ParkReason.MOVED if moves else ParkReason.WAITS)
+        trajectory.move(State.RETURNED, fleet.now)
+        if isinstance(placement, Place):
+            return [parked, self._dispatch(trajectory, placement), *self._admit()]
+        return [parked, *self._queue(trajectory)]
+
+    def _queue(self, trajectory: Trajectory) -> list[Decision]:
+        self.fleet.waiting.add(trajectory, self._policy.rank(trajectory, self.fleet))
+        return self._admit(arrived=trajectory)
+
+    def _admit(self, arrived: Trajectory | None = None) -> list[Decision]:
+        """Place queued turns in order, until one blocks; ``arrived`` is told if it waits."""
+        decisions: list[Decision] = []
+        reasons: list[Reason] = []
+        queue = self.fleet.waiting
+        while len(reasons) < min(len(queue), self._policy.lookahead):
+            trajectory = queue.at(len(reasons))
+            placement = self._policy.place(trajectory, self.fleet)
+            if isinstance(placement, Wait):
+                reasons.append(placement.reason)
+                if placement.blocks:
+                    break
+            else:
+                queue.discard(trajectory)
+                decisions.append(self._dispatch(trajectory, placement))
+        return decisions + self._tell(reasons[0], arrived) if reasons else decisions
+
+    def _tell(self, reason: Reason, arrived: Trajectory | None) -> list[Decision]:
+        """Say why the head of the queue waits, where that is news, and so does what has just arrived."""
+        head = self.fleet.waiting.at(0)
+        told = [] if reason == self._held_back or head is arrived else [head]
+        self._held_back = reason
+        if arrived is not None and arrived in self.fleet.waiting:
+            told.append(arrived)
+        return [Hold(trajectory.id, reason) for trajectory in told]
+
+    def _dispatch(self, trajectory: Trajectory, placement: Place) -> Dispatch:
+        fleet = self.fleet
+        is_new = trajectory.state is State.NEW
+        trajectory.move(State.RUNNING, fleet.now)
+        if fleet.ledger.engine_of(trajectory.id) is None:
+            fleet.count(trajectory, placement.engine)
+        fleet.run(trajectory, is_new=is_new)
+        return Dispatch(trajectory.id, placement.engine, placement.reason)
+
+    def _park(self, engine: str) -> list[Decision]:
+        return [self._give_up(t, ParkReason.FULL) for t in self._policy.park(engine, self.fleet)]
+
+    def _give_up(self, trajectory: Trajectory, reason: ParkReason) -> Decision:
+        engine = self.fleet.ledger.engine_of(trajectory.id)
+        assert engine is not None
+        self.fleet.uncount(trajectory)
+        trajectory.move(State.PARKED, self.fleet.now)
+        return Park(trajectory.id, engine, reason)
+
+    def _refuse(self, trajectories: Sequence[Trajectory]) -> list[Decision]:
+        for trajectory in trajectories:
+            self._end(trajectory, State.FAILED)
+        largest = int(self.fleet.capacities.max())
+        return [Refuse(t.id, t.context + t.turn_limit, largest) for t in trajectories]
+
+    def _end(self, trajectory: Trajectory, state: State) -> None:
+        del self.fleet.trajectories[trajectory.id]
+        self._withdraw(trajectory)
+        trajectory.move(state, self.fleet.now)
+        if state is State.FINISHED:
+            self.fleet.forecast.learn_end(trajectory.turn)
+        self._policy.ended(trajectory, self.fleet)
+
+    def _withdraw(self, trajectory: Trajectory) -> None:
+        """Take a trajectory out of the queue, off its engine and out of the ledger."""
+        self.fleet.waiting.discard(trajectory)
+        self.fleet.uncount(trajectory)

@@ -110,10 +110,11 @@ class TurnAbandoned(Event, frozen=True, kw_only=True):
 
 
 class Parked(Event, frozen=True, kw_only=True):
-    """A trajectory in a tool no longer counts on its engine."""
+    """A trajectory between turns no longer counts on its engine, for this reason."""
 
     trajectory: str
     engine: str
+    reason: str
 
 
 class ToolStarted(Event, frozen=True, kw_only=True):

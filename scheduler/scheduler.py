@@ -57,7 +57,9 @@ class Scheduler:
         self._config = episodes
         self._on_rollout = on_rollout
         self._sink: EventSink = sink or Discard()
-        self._turns = Turns(engines, config=turns, policy=policy, sink=self._sink)
+        self._turns = Turns(
+            engines, config=turns, policy=policy, sink=self._sink, max_context=episodes.max_context
+        )
         self._clocks: dict[str, AgentClock] = {}
         self._hooks = Hooks(self._run_turn, self._tool_started, self._tool_ended)
         self._running: set[asyncio.Task[Group]] = set()
@@ -93,6 +95,11 @@ class Scheduler:
     async def update_weights(self, weights: Path, version: int) -> None:
         """Load new weights (safetensors, HF names) into every live engine; tokens then carry ``version``."""
         await self._turns.update_weights(weights, version)
+
+    @property
+    def decision_us(self) -> float:
+        """Mean microseconds that it took to decide on an event of a trajectory."""
+        return self._turns.decision_us
 
     async def close(self) -> None:
         """End whatever still runs."""

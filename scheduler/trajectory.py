@@ -6,6 +6,9 @@ Knows nothing of tokens, text, engines' insides or asyncio.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from .ledger import Segment
 
 
 class State(StrEnum):
@@ -31,13 +34,16 @@ ALLOWED: dict[State, frozenset[State]] = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Trajectory:
-    """The scheduler's account of one trajectory. Sizes are in tokens.
+    """The scheduler's account of one trajectory. Sizes are in tokens, times in seconds.
 
-    ``context`` is what it has now, ``prompt`` the part that its group shares, ``turn_limit`` the most that
-    its next turn may generate, ``boundary`` what it had when its last turn ended, ``home`` the engine that
-    last ran it.
+    ``context`` is what it has now, ``prompt`` the part that its group shares, ``shared`` the segments that
+    its context begins with and others may share, ``turn_limit`` the most that its next turn may generate,
+    ``boundary`` what it had when its last turn ended, ``home`` the engine that last ran it, ``arrival`` its
+    number in the order in which trajectories became known, ``since`` when it came into its state,
+    ``dispatched`` when its last turn went to an engine, ``growth`` and ``variance`` what is expected of it
+    where it is counted, ``resting`` what nobody shares of it as it went into its tool.
     """
 
     id: str
@@ -45,21 +51,34 @@ class Trajectory:
     prompt: int
     context: int
     turn_limit: int
+    shared: tuple[Segment, ...] = ()
+    arrival: int = 0
     turn: int = 0
     state: State = State.NEW
     home: str | None = None
+    since: float = 0.0
+    dispatched: float = 0.0
+    growth: float = 0.0
+    resting: int = 0
+    variance: float = 0.0
+    queued_at: tuple[Any, int] | None = None
     boundary: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.boundary = self.context
 
-    def move(self, state: State) -> None:
+    def move(self, state: State, now: float = 0.0) -> None:
         """Go to another state; raises ``ValueError`` for a move that is not allowed."""
         if state not in ALLOWED[self.state]:
             raise ValueError(f"trajectory {self.id}: {self.state} -> {state} is not an allowed move")
-        self.state = state
+        self.state, self.since = state, now
+
+    @property
+    def private(self) -> int:
+        """Tokens of its context that nobody shares."""
+        return self.context - (self.shared[-1].end if self.shared else 0)
 
     @property
     def is_counted(self) -> bool:
         """Whether its KV is on an engine's account."""
-        return self.state in (State.RUNNING, State.HELD)
+        return self.state is State.RUNNING or self.state is State.HELD

@@ -6,13 +6,16 @@ that runs has a time limit. All choices are the core's: nothing is decided here.
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from headway.engine import Engine, EngineDead, EngineError, Generation, Request, Sampling
 
+from .common_prefixes import CommonPrefixes
 from .dispatcher import Decision, Dispatch, Dispatcher, Hold, Park, Refuse
 from .episode import Episode, Turn
 from .events import (
@@ -50,14 +53,26 @@ class Turns:
     """Runs the turns of many episodes on a fleet of engines."""
 
     def __init__(
-        self, engines: Sequence[Engine], *, config: TurnConfig, policy: Policy, sink: EventSink
+        self,
+        engines: Sequence[Engine],
+        *,
+        config: TurnConfig,
+        policy: Policy,
+        sink: EventSink,
+        max_context: int,
     ) -> None:
         self._engines = {engine.info.id: engine for engine in engines}
         self._config = config
         self._sink = sink
         self._dispatcher = Dispatcher(
-            {id: Capacity(e.info.kv_tokens, e.info.block_size) for id, e in self._engines.items()}, policy
+            {id: Capacity(e.info.kv_tokens, e.info.block_size) for id, e in self._engines.items()},
+            policy,
+            clock=lambda: asyncio.get_running_loop().time(),
+            max_context=max_context,
         )
+        self._prefixes = CommonPrefixes()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._decisions = self._decision_ns = 0
         self._waiting: dict[str, _Waiting] = {}
         self._requests = itertools.count()
         self._loads: dict[str, tuple[int, int]] = {}
@@ -83,11 +98,17 @@ class Turns:
             generation = await self._generate(engine, episode, max_tokens)
         except BaseException:
             self._sink.emit(TurnAbandoned(t=now_ns(), trajectory=id, turn=turn))
-            self._carry_out(self._dispatcher.turn_abandoned(id))
+            self._decide(self._dispatcher.turn_abandoned, id)
             raise
         self._note_load(engine)
         self._note_end(engine, episode, generation)
-        self._carry_out(self._dispatcher.turn_ended(id, context=context + len(generation.tokens)))
+        self._decide(
+            self._dispatcher.turn_ended,
+            id,
+            context=context + len(generation.tokens),
+            preemptions=generation.preemptions,
+            stats=engine.stats(),
+        )
         return Turn(engine.info.id, generation)
 
     async def _place(self, episode: Episode, max_tokens: int) -> Engine:
@@ -95,14 +116,16 @@ class Turns:
         waiting = _Waiting(len(episode.turns), asyncio.get_running_loop().create_future())
         self._waiting[episode.id] = waiting
         try:
-            self._carry_out(
-                self._dispatcher.turn_ready(
-                    episode.id,
-                    group=episode.group,
-                    prompt=episode.prompt,
-                    context=len(episode.tokens),
-                    turn_limit=max_tokens,
-                )
+            self._decide(
+                self._dispatcher.turn_ready,
+                episode.id,
+                group=episode.group,
+                prompt=episode.prompt,
+                context=len(episode.tokens),
+                turn_limit=max_tokens,
+                shared=self._prefixes.segments(episode.group, episode.tokens[: episode.prompt])
+                if not episode.turns
+                else None,
             )
             engine = await waiting.placed
         finally:
@@ -113,13 +136,13 @@ class Turns:
 
     def ended(self, id: str, *, failed: bool) -> None:
         """Take in that an episode is over and wants no more turns; safe to call again."""
-        self._carry_out(self._dispatcher.ended(id, failed=failed))
+        self._decide(self._dispatcher.ended, id, failed=failed)
 
     async def update_weights(self, weights: Path, version: int) -> None:
         """Load new weights into every living engine at once; the KV they cached counts no more."""
         engines = list(self._engines.values())
         await asyncio.gather(*(self._update(engine, weights, version) for engine in engines))
-        self._carry_out(self._dispatcher.caches_dropped())
+        self._decide(self._dispatcher.caches_dropped)
 
     async def _update(self, engine: Engine, weights: Path, version: int) -> None:
         id = engine.info.id
@@ -166,7 +189,41 @@ class Turns:
         """Place nothing more on an engine that has died; only the first call about it counts."""
         if self._engines.pop(engine.info.id, None) is not None:
             self._sink.emit(EngineChanged(t=now_ns(), engine=engine.info.id, state="down"))
-            self._carry_out(self._dispatcher.engine_lost(engine.info.id))
+            self._decide(self._dispatcher.engine_lost, engine.info.id)
+
+    @property
+    def decision_us(self) -> float:
+        """Mean microseconds that the core took to decide on an event; other work on its core counts too."""
+        return self._decision_ns / 1000 / max(self._decisions, 1)
+
+    def _decide(self, event: Callable[..., list[Decision]], *args: Any, **details: Any) -> None:
+        """Tell the core of an event, carry out what it decides, and see that it is woken when it wants."""
+        start = time.perf_counter_ns()
+        decisions = event(*args, **details)
+        wake_at = self._dispatcher.wake_at()
+        self._decision_ns += time.perf_counter_ns() - start
+        self._decisions += 1
+        self._carry_out(decisions)
+        self._set_alarm(wake_at)
+
+    def _set_alarm(self, wake_at: float | None) -> None:
+        if self._alarm is not None:
+            if self._alarm.when() == wake_at:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if wake_at is not None:
+            self._alarm = asyncio.get_running_loop().call_at(wake_at, self._wake)
+
+    def _wake(self) -> None:
+        """Let time pass for the core. No trajectory is being handled, so all that wait learn of an error."""
+        self._alarm = None
+        try:
+            self._decide(self._dispatcher.wake)
+        except Exception as error:
+            for waiting in self._waiting.values():
+                if not waiting.placed.done():
+                    waiting.placed.set_exception(error)
 
     def _carry_out(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
@@ -183,8 +240,8 @@ class Turns:
                         waiting.placed.set_result(engine)
                 case Hold(reason=reason):
                     self._sink.emit(TurnHeld(t=now_ns(), trajectory=id, reason=reason))
-                case Park(engine=engine):
-                    self._sink.emit(Parked(t=now_ns(), trajectory=id, engine=engine))
+                case Park(engine=engine, reason=why):
+                    self._sink.emit(Parked(t=now_ns(), trajectory=id, engine=engine, reason=why))
                 case Refuse(needed=needed, available=available):
                     self._refuse(id, needed, available)
 

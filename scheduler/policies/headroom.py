@@ -1,92 +1,270 @@
-"""Headroom: admit a trajectory only where its KV, and the growth of all that is counted there, fits.
+"""Headroom: a trajectory is admitted only where its KV, and growth to come, fits beside what is there.
 
-Demand of an engine, in tokens:  D = unique blocks counted + sum(mu) + z * sqrt(sum(var))
-over every trajectory counted on it, with mu and var the forecast growth until its next turn ends.
-- A turn whose KV is still counted on its home goes there at once (warm).
-- Any other turn is admitted where D, itself included, stays within ``theta`` of the capacity; one too large
-  for that even alone goes to an empty engine whose cache can hold it.
-- Among engines that fit, the least (uncached tokens) * (turns running + 1) / (headroom left, as a share).
-- An engine that grew beyond its budget parks trajectories in tools, the smallest first (least to recompute),
-  but never its last one.
+Demand of an engine, in tokens:
+
+    D = unique blocks counted + written + kept * (sum(mu) + z * sqrt(sum(var)))
+
+over every trajectory counted on it, running or in a tool. ``written`` is what the running turns have added so
+far, as the engine last reported it; mu and var forecast the growth until the next turn ends; ``kept`` is the
+share of that reserve that this engine turned out to need: each preemption raises it, each calm turn lowers
+it, down to 1 / sqrt(n) with n trajectories counted (the more there are, the less they grow in step) and
+0.2.
+
+- Admission: where D, the trajectory included, is at most ``theta`` of the cache. One too large for that even
+  alone goes to an empty engine whose cache can hold it.
+- A turn whose KV is still counted on its home goes there at once, unless another engine is so much less
+  loaded that computing the KV anew costs less than staying.
+- Among engines that fit: the one where it costs the fleet the least time (``_price``).
+- An engine whose D grew beyond its cache parks trajectories in tools, the smallest first (least to
+  recompute), but never its last one. While turns wait, one is parked too when its tool takes longer than
+  holding its KV is worth: the break-even of the space held and the prefill saved (ski rental).
+- Order: least progress first, so that the longest remaining work starts early and the batch has no tail;
+  those that have made none in order of arrival. Time is cut into eras of ``PATIENCE`` turns, and what
+  came in an earlier era goes first, so that nothing starves. Where the first does not fit, the engine with
+  most room is kept for it, and those behind it may go to the others.
 
 Invariant: what is admitted beside others never takes an engine's demand beyond its budget.
 """
 
+import heapq
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from ..policy import FleetState, Place, Reason, Wait
+from headway.errors import InputError
+
+from ..fleet_state import FleetState
+from ..policy import Place, Policy, Reason, Wait
 from ..trajectory import State, Trajectory
 
+Vector = NDArray[np.float64]
+TUNE_EVERY = 64  # events between two looks at the speed that engines have shown
+PATIENCE = 40  # turns' time that an era lasts: a waiting turn goes before all of later eras
+RAISE, LOWER, LEAST = 0.05, 0.02, 0.2  # of ``kept``: by a preemption, by a calm turn, and how far
+MARGIN = 0.25  # of the prefill that a move costs: what it has to gain beyond it
 
-class Headroom(msgspec.Struct, frozen=True, kw_only=True):
-    """The default policy: promise ``theta`` of the KV cache; reserve ``z`` deviations beyond the mean."""
 
-    theta: float = 0.95
-    z: float = 1.65
+@dataclass(kw_only=True)
+class Headroom(Policy):
+    """The default policy. The switches turn parts of it off, to see what they are worth.
 
-    @property
-    def name(self) -> str:
-        """The name under which users select it."""
-        return "headroom"
+    ``theta``: the share of the KV cache that admission may promise; ``z``: deviations reserved beyond the
+    mean.
+    """
+
+    name: ClassVar[str] = "headroom"
+
+    theta: float = 0.92
+    z: float = 1.0
+    reserve: bool = True  # reserve room for growth at all
+    adapt: bool = True  # let preemptions and calm decide how much of the reserve is kept
+    park_full: bool = True  # park trajectories in tools on an engine that grew beyond its cache
+    hold: bool = True  # stop holding KV, while turns wait, when that does not pay any more
+    migrate: bool = True  # move warm turns off busy engines
+    backfill: bool = True  # let turns go before a first one that does not fit
+    least_first: bool = True  # least progress first; off: returned work first, each in order of arrival
+
+    _kept: Vector = field(init=False, repr=False)
+    _break_even: float = field(init=False, repr=False, default=math.inf)
+    _expiries: list[tuple[float, int, Trajectory, float]] = field(
+        init=False, repr=False, default_factory=list
+    )
+    _era: int = field(init=False, repr=False, default=0)
+    _era_ends: float = field(init=False, repr=False, default=-math.inf)
+    _saved_for_head: int | None = field(init=False, repr=False, default=None)
+    _room: float = field(init=False, repr=False, default=0.0)  # most tokens to spare on any engine
+    _least_kept: float = field(init=False, repr=False, default=1.0)
+    _failed: tuple[Any, ...] | None = field(init=False, repr=False, default=None)
+    _room_at: tuple[int, int] = field(init=False, repr=False, default=(-1, -1))
+    _tuned: int = field(init=False, repr=False, default=-TUNE_EVERY)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.theta <= 1:
+            raise InputError(f"policy headroom: theta is {self.theta:g}; it must be above 0 and at most 1")
 
     def place(self, trajectory: Trajectory, fleet: FleetState) -> Place | Wait:
         """Send a warm turn home; admit any other where it fits best, or let it wait."""
+        self._tune(fleet)
         if trajectory.state is State.HELD and trajectory.home is not None:
-            return Place(trajectory.home, Reason.WARM)
-        fitting = [engine for engine in fleet.engines if self._admits(engine, trajectory, fleet)]
-        if not fitting:
-            return Wait(Reason.KV_FULL)
-        engine = min(fitting, key=lambda engine: self._price(engine, trajectory, fleet))
-        return Place(engine, Reason.NEW if trajectory.state is State.NEW else Reason.RETURNED)
+            return self._resume(trajectory, trajectory.home, fleet)
+        is_head = not len(fleet.waiting) or fleet.waiting.at(0) is trajectory
+        if is_head:
+            self._saved_for_head = None
+        if not self._may_fit(trajectory, fleet):
+            return self._wait(trajectory, is_head, fleet)
+        fitting = self._fitting(trajectory, fleet)
+        if self._saved_for_head is not None:
+            fitting[self._saved_for_head] = False
+        if not fitting.any():
+            self._failed = _size(trajectory)
+            return self._wait(trajectory, is_head, fleet)
+        price = np.where(fitting, self._price(trajectory, fleet), np.inf)
+        best = np.flatnonzero(price <= price.min() * (1 + 1e-9))
+        index = best[0] if len(best) == 1 else best[np.argmin(fleet.last_new[best])]
+        return Place(fleet.ids[index], Reason.NEW if trajectory.state is State.NEW else Reason.RETURNED)
+
+    def rank(self, trajectory: Trajectory, fleet: FleetState) -> Any:
+        """Order waiting turns by progress, those of an earlier era before those of a later one."""
+        if not self.least_first:
+            return trajectory.state is State.NEW, 0
+        if fleet.now >= self._era_ends:
+            self._era, self._era_ends = self._era + 1, fleet.now + PATIENCE * fleet.cycle_s
+        return self._era, trajectory.context - trajectory.prompt
 
     def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:
-        """Name trajectories in tools, smallest first, until the engine's demand is within its budget."""
+        """Name trajectories in tools, smallest first, until the engine's demand is within its cache."""
+        index = fleet.index(engine)
+        excess = float(self.demand(fleet)[index] - fleet.capacities[index])
+        if excess <= 0 or not self.park_full:
+            return ()
         victims: list[Trajectory] = []
-        staying = fleet.held(engine)
-        excess = self._demand(engine, staying, fleet) - self._budget(engine, fleet)
-        candidates = sorted(fleet.waiting_in_tools(engine), key=lambda t: t.context)
-        while excess > 0 and candidates and len(staying) > 1:
-            victim = candidates.pop(0)
+        candidates = sorted(fleet.in_tools(engine), key=lambda t: t.private)
+        for victim in candidates[: fleet.counted(engine) - 1]:
+            if excess <= 0:
+                break
             victims.append(victim)
-            staying.remove(victim)
-            freed = sum(v.context - v.prompt for v in victims)  # the shared prompt may stay behind
-            excess = self._demand(engine, staying, fleet) - freed - self._budget(engine, fleet)
+            excess -= victim.private + victim.growth * self._kept[index]  # what it shares may stay behind
         return victims
 
-    def demand(self, engine: str, fleet: FleetState) -> float:
-        """Tokens promised on the engine: unique blocks counted, and the reserve for their growth."""
-        return self._demand(engine, fleet.held(engine), fleet)
+    def held(self, trajectory: Trajectory, fleet: FleetState, preemptions: int) -> None:
+        """Note until when holding a trajectory in a tool pays, and whether its engine was too full."""
+        self._tune(fleet)
+        if self.hold and math.isfinite(self._break_even):
+            expiry = fleet.now + self._break_even
+            heapq.heappush(self._expiries, (expiry, trajectory.arrival, trajectory, trajectory.since))
+        if self.reserve and self.adapt and trajectory.home is not None:
+            index = fleet.index(trajectory.home)
+            step = RAISE * preemptions if preemptions else -LOWER
+            self._kept[index] = min(max(self._kept[index] + step, LEAST), 1.0)
 
-    def _budget(self, engine: str, fleet: FleetState) -> float:
-        return self.theta * fleet.ledger.capacity(engine) * fleet.ledger.block_size(engine)
+    def wake_at(self, fleet: FleetState) -> float | None:
+        """While turns wait: when the next hold stops paying."""
+        while self._expiries and not _is_held(*self._expiries[0][2:]):
+            heapq.heappop(self._expiries)
+        if not len(fleet.waiting) or not self._expiries:
+            return None
+        return max(self._expiries[0][0], fleet.now)
 
-    def _admits(self, engine: str, candidate: Trajectory, fleet: FleetState) -> bool:
-        held, block_size = fleet.held(engine), fleet.ledger.block_size(engine)
-        if not held:
-            return candidate.context + candidate.turn_limit <= fleet.ledger.capacity(engine) * block_size
-        cost = block_size * fleet.ledger.cost(
-            engine, candidate.group, prompt=candidate.prompt, context=candidate.context
+    def wake(self, fleet: FleetState) -> Sequence[Trajectory]:
+        """Park the trajectory that has been held for longest beyond what pays."""
+        at = self.wake_at(fleet)
+        if at is None or at > fleet.now:
+            return ()
+        return [heapq.heappop(self._expiries)[2]]
+
+    def demand(self, fleet: FleetState) -> Vector:
+        """Tokens promised on each engine."""
+        self._tune(fleet)
+        reserve = fleet.growth + self.z * np.sqrt(fleet.variances)
+        return fleet.ledger.tokens + fleet.written + self.kept(fleet) * reserve
+
+    def kept(self, fleet: FleetState) -> Vector:
+        """The share of its reserve that each engine keeps."""
+        if not self.reserve:
+            return np.zeros(len(fleet.ids))
+        kept: Vector = np.maximum(self._kept, 1 / np.sqrt(np.maximum(fleet.ledger.counted, 1)))
+        return kept
+
+    def budget(self, fleet: FleetState) -> Vector:
+        """Tokens that admission may promise on each engine."""
+        return self.theta * fleet.capacities
+
+    def _fitting(self, trajectory: Trajectory, fleet: FleetState) -> NDArray[np.bool_]:
+        """On which engines the trajectory can be admitted."""
+        cost = fleet.ledger.costs(trajectory.shared, trajectory.context)
+        mean, variance = fleet.forecast.growth(trajectory.turn, trajectory.turn_limit, fleet.now)
+        reserve = fleet.growth + mean + self.z * np.sqrt(fleet.variances + variance)
+        beside = fleet.ledger.tokens + fleet.written + cost + self.kept(fleet) * reserve <= self.budget(fleet)
+        alone = trajectory.context + trajectory.turn_limit <= fleet.capacities
+        return np.where(fleet.ledger.counted > 0, beside, alone) & alone
+
+    def _may_fit(self, trajectory: Trajectory, fleet: FleetState) -> bool:
+        """Rule out, at little cost, most of what fits nowhere."""
+        at = fleet.revision, fleet.ledger.changes
+        if self._room_at != at:
+            room = np.where(fleet.ledger.counted > 0, self.budget(fleet) - self.demand(fleet), np.inf)
+            self._room, self._least_kept, self._room_at = float(room.max()), float(self.kept(fleet).min()), at
+            self._failed = None
+        if self._failed == _size(trajectory):
+            return False  # a sibling of its size has just failed
+        mean, _ = fleet.forecast.growth(trajectory.turn, trajectory.turn_limit, fleet.now)
+        return trajectory.private + self._least_kept * mean <= self._room
+
+    def _wait(self, trajectory: Trajectory, is_head: bool, fleet: FleetState) -> Wait:
+        """Let a turn wait; for the first of all, the engine with most room is saved from those behind it."""
+        if is_head:
+            able = trajectory.context + trajectory.turn_limit <= fleet.capacities
+            room = np.where(able, self.budget(fleet) - self.demand(fleet), -np.inf)
+            self._saved_for_head = int(np.argmax(room))
+        return Wait(Reason.KV_FULL, blocks=not self.backfill or len(fleet.ids) == 1)
+
+    def _price(self, trajectory: Trajectory, fleet: FleetState) -> Vector:
+        """Seconds that the trajectory costs itself and those beside it on each engine, to its end.
+
+        Prefill of what is not cached stalls everyone on the engine; each token that it decodes beside the
+        others makes their step longer, and they make its own longer.
+        """
+        costs = fleet.costs
+        uncached = fleet.ledger.costs(trajectory.shared, trajectory.context)
+        if trajectory.home is not None:
+            uncached[fleet.index(trajectory.home)] = 1  # likely still in its prefix cache
+        rest = fleet.forecast.remaining(trajectory, fleet.now)
+        load = costs.decode * fleet.ledger.counted + costs.read * fleet.ledger.tokens
+        return costs.prefill * uncached * (1 + fleet.turns) + rest * (
+            load + self._load(trajectory, fleet) * fleet.ledger.counted
         )
-        return self._demand(engine, [*held, candidate], fleet) + cost <= self._budget(engine, fleet)
 
-    def _demand(self, engine: str, growing: Sequence[Trajectory], fleet: FleetState) -> float:
-        """Tokens counted on the engine, plus the reserve for ``growing``."""
-        mean = variance = 0.0
-        for t in growing:
-            growth, spread = fleet.forecast.growth(t.turn, t.turn_limit)
-            mean += max(growth - (t.context - t.boundary), 0.0)  # less what it has added already
-            variance += spread
-        reserve = mean + self.z * math.sqrt(variance)
-        return fleet.ledger.used(engine) * fleet.ledger.block_size(engine) + reserve
+    def _load(self, trajectory: Trajectory, fleet: FleetState) -> float:
+        """Seconds by which the trajectory makes a step longer."""
+        return fleet.costs.decode + fleet.costs.read * trajectory.context
 
-    def _price(self, engine: str, trajectory: Trajectory, fleet: FleetState) -> float:
-        ledger = fleet.ledger
-        shared = ledger.shares_prompt(engine, trajectory.group, trajectory.prompt)
-        cached = trajectory.prompt if shared else 0
-        if trajectory.home == engine:
-            cached = trajectory.context - 1  # likely still in its prefix cache
-        free = 1 - self.demand(engine, fleet) / (ledger.capacity(engine) * ledger.block_size(engine))
-        return max(trajectory.context - cached, 1) * (len(fleet.running[engine]) + 1) / max(free, 0.01)
+    def _resume(self, trajectory: Trajectory, home: str, fleet: FleetState) -> Place:
+        """Send a warm turn home, or elsewhere where that pays although its KV is computed anew there."""
+        here = fleet.index(home)
+        tokens = fleet.ledger.tokens
+        ahead = tokens[here] - tokens[fleet.capacities > 0].min()
+        if not self.migrate or ahead < 2 * trajectory.context:
+            return Place(home, Reason.WARM)
+        fitting = self._fitting(trajectory, fleet)
+        fitting[here] = False
+        price = np.where(fitting, self._price(trajectory, fleet), np.inf)
+        there = int(np.argmin(price))
+        own = self._load(trajectory, fleet)  # it is counted at home already
+        rest = fleet.forecast.remaining(trajectory, fleet.now)
+        staying = rest * (
+            fleet.costs.decode * fleet.ledger.counted[here]
+            + fleet.costs.read * tokens[here]
+            + own * (fleet.ledger.counted[here] - 2)
+        )
+        if staying > price[there] + MARGIN * fleet.costs.prefill * trajectory.context:
+            return Place(fleet.ids[there], Reason.MOVED)
+        return Place(home, Reason.WARM)
+
+    def _tune(self, fleet: FleetState) -> None:
+        """Set, now and then, how long holding KV pays: until the space has cost what the prefill would.
+
+        For an engine of capacity C, holding c tokens for t seconds costs the share c/C of what t seconds of a
+        fuller batch are worth; prefilling them costs T(c). They break even at t = C * T(c)/c / worth.
+        """
+        if fleet.revision - self._tuned < TUNE_EVERY:
+            return
+        if self._tuned < 0:
+            self._kept = np.ones(len(fleet.ids))
+        self._tuned = fleet.revision
+        alive = max(np.count_nonzero(fleet.capacities), 1)
+        worth = fleet.costs.idle_share(fleet.turns.sum() / alive, fleet.running_tokens.sum() / alive)
+        if fleet.costs.is_known:
+            self._break_even = float(fleet.capacities.max() * fleet.costs.prefill / max(worth, 0.01))
+
+
+def _is_held(trajectory: Trajectory, since: float) -> bool:
+    return trajectory.state is State.HELD and trajectory.since == since
+
+
+def _size(trajectory: Trajectory) -> tuple[Any, ...]:
+    """What decides on where a trajectory fits."""
+    return trajectory.shared, trajectory.context, trajectory.turn, trajectory.turn_limit

@@ -1,26 +1,30 @@
-"""Sticky least-loaded: a new trajectory goes to the engine with the fewest turns, later turns go home.
+"""Sticky least-loaded: a new trajectory goes to the engine with the fewest, later turns go home.
 
-What verl, SkyRL and prime-rl do at their routers, without a cap on concurrency. Nothing ever waits here:
-what does not fit queues, and is preempted, inside the engine.
+The policy of that name in vllm-router 0.1.17 (an engine's load is its sessions), and what verl, SkyRL and
+prime-rl do at their routers, without a cap on concurrency. Nothing ever waits here: what does not fit
+queues, and is preempted, inside the engine.
+Simplified: ties go to the engine chosen least recently (vllm-router: by a hash of the session); after new
+weights, when nothing is cached, trajectories are placed afresh.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from ..policy import FleetState, Place, Reason, Wait
-from ..trajectory import State, Trajectory
+from ..fleet_state import FleetState
+from ..policy import Place, Policy, Wait
+from ..trajectory import Trajectory
+from .placing import able, send
 
 
-class StickyLeastLoaded:
+@dataclass(kw_only=True)
+class StickyLeastLoaded(Policy):
     """Fewest live trajectories first; ties go to the engine chosen least recently."""
 
-    name = "sticky_least_loaded"
+    name: ClassVar[str] = "sticky_least_loaded"
 
     def place(self, trajectory: Trajectory, fleet: FleetState) -> Place | Wait:
         """Send later turns home and a new trajectory to the least loaded engine."""
-        if trajectory.home is not None:
-            return Place(trajectory.home, Reason.WARM if trajectory.state is State.HELD else Reason.RETURNED)
-        return Place(min(fleet.engines, key=lambda engine: len(fleet.held(engine))), Reason.NEW)
-
-    def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:
-        """Park none."""
-        return ()
+        engines = able(trajectory, fleet.by_recency(), fleet)
+        if trajectory.home in engines:
+            return send(trajectory, trajectory.home)
+        return send(trajectory, min(engines, key=fleet.counted))

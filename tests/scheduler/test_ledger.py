@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.scheduler.ledger import Capacity, KvLedger
+from headway.scheduler.ledger import Capacity, KvLedger, Segment
 
 CAPACITY = Capacity(tokens=1000, block_size=10)
 
@@ -12,21 +12,21 @@ def ledger() -> KvLedger:
 
 
 def test_a_trajectory_costs_whole_blocks() -> None:
-    assert ledger().cost("a", "g", prompt=0, context=41) == 5
+    assert ledger().cost("a", (), 41) == 5
 
 
 def test_siblings_on_one_engine_share_the_whole_blocks_of_their_prompt() -> None:
     kv = ledger()
-    kv.hold("a", "g.0", "g", prompt=35, context=35)
+    kv.hold("a", "g.0", (Segment("g", 35),), 35)
     assert kv.used("a") == 4
-    assert kv.cost("a", "g", prompt=35, context=35) == 1  # its own copy of the last, partial block
-    assert kv.cost("b", "g", prompt=35, context=35) == 4
+    assert kv.cost("a", (Segment("g", 35),), 35) == 1  # its own copy of the last, partial block
+    assert kv.cost("b", (Segment("g", 35),), 35) == 4
 
 
 def test_the_shared_prompt_stays_counted_until_the_last_sibling_leaves() -> None:
     kv = ledger()
-    kv.hold("a", "g.0", "g", prompt=30, context=40)
-    kv.hold("a", "g.1", "g", prompt=30, context=50)
+    kv.hold("a", "g.0", (Segment("g", 30),), 40)
+    kv.hold("a", "g.1", (Segment("g", 30),), 50)
     kv.release("g.0")
     assert kv.used("a") == 5
     kv.release("g.1")
@@ -35,9 +35,9 @@ def test_the_shared_prompt_stays_counted_until_the_last_sibling_leaves() -> None
 
 def test_a_trajectory_cannot_be_counted_twice() -> None:
     kv = ledger()
-    kv.hold("a", "g.0", "g", prompt=10, context=10)
+    kv.hold("a", "g.0", (Segment("g", 10),), 10)
     with pytest.raises(ValueError, match="already counted on a"):
-        kv.hold("b", "g.0", "g", prompt=10, context=10)
+        kv.hold("b", "g.0", (Segment("g", 10),), 10)
 
 
 @given(
@@ -57,7 +57,7 @@ def test_what_is_used_is_the_sum_of_unique_blocks_and_returns_to_zero(moves, rng
     for number, (engine, (group, prompt), growths) in enumerate(moves):
         id = f"t{number}"
         context = prompt
-        kv.hold(engine, id, f"g{group}", prompt=prompt, context=context)
+        kv.hold(engine, id, (Segment(f"g{group}", prompt),), context)
         for growth in growths:
             context += growth
             kv.grow(id, context)
@@ -71,3 +71,36 @@ def test_what_is_used_is_the_sum_of_unique_blocks_and_returns_to_zero(moves, rng
         kv.release(id)
     assert kv.used("a") == kv.used("b") == 0
     assert not list(kv.held("a")) + list(kv.held("b"))
+
+
+def test_a_system_prompt_is_counted_once_for_all_groups_on_an_engine() -> None:
+    kv = ledger()
+    for number in range(3):
+        kv.hold("a", f"g{number}.0", (Segment("system", 100), Segment(f"g{number}", 150)), 150)
+    assert kv.used("a") == 10 + 3 * 5
+    kv.release("g1.0")
+    assert kv.used("a") == 10 + 2 * 5
+
+
+def test_costs_say_of_every_engine_what_cost_says_of_one() -> None:
+    kv = KvLedger({"a": CAPACITY, "b": Capacity(tokens=1600, block_size=16), "c": CAPACITY})
+    shared = (Segment("system", 100), Segment("g", 155))
+    kv.hold("a", "g.0", shared, 200)
+    kv.hold("b", "other.0", (Segment("system", 100), Segment("other", 120)), 130)
+    expected = [kv.cost(engine, shared, 301) * kv.block_size(engine) for engine in ("a", "b", "c")]
+    assert kv.costs(shared, 301).tolist() == expected
+    assert expected[0] < expected[1] < expected[2]
+
+
+def test_growing_and_releasing_change_the_arrays() -> None:
+    kv = ledger()
+    kv.hold("b", "g.0", (Segment("g", 10),), 10)
+    kv.grow("g.0", 31)
+    assert kv.tokens.tolist() == [0, 40]
+    assert kv.counted.tolist() == [0, 1]
+    before = kv.changes
+    kv.release("g.0")
+    kv.release("g.0")
+    assert kv.changes == before + 1
+    assert kv.tokens.tolist() == kv.counted.tolist() == [0, 0]
+    assert not kv._holders

@@ -77,7 +77,7 @@ def make(
 ) -> Scheduler:
     return Scheduler(
         engines,
-        policy=make_policy(policy),
+        policy=make_policy("thunder:tick_s=0.05" if policy == "thunder" else policy),  # 5 s of real time else
         agent=agent,
         reward=reward or AnswerReward(sandbox),
         episodes=EpisodeConfig(max_context=max_context, **config),

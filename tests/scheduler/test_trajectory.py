@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.scheduler.ledger import Segment
 from headway.scheduler.trajectory import ALLOWED, State, Trajectory
 
 
@@ -20,3 +21,10 @@ def test_a_state_changes_only_along_the_table(path: list[State]) -> None:
 def test_finished_and_failed_are_final() -> None:
     assert not ALLOWED[State.FINISHED]
     assert not ALLOWED[State.FAILED]
+
+
+def test_what_nobody_shares_is_what_comes_after_the_last_segment() -> None:
+    alone = Trajectory(id="t", group="g", prompt=100, context=150, turn_limit=1)
+    shared = (Segment("system", 60), Segment("g", 100))
+    assert alone.private == 150
+    assert Trajectory(id="t", group="g", prompt=100, context=150, turn_limit=1, shared=shared).private == 50

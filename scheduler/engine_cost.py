@@ -1,0 +1,91 @@
+"""What engines have shown of their speed: the seconds that a step, or a token, costs.
+
+Fitted online, by non-negative least squares with forgetting, to windows of busy time between two reports of
+an engine:  seconds = step * steps + prefill * computed + decode * generated + read * tokens read.
+Each window weighs by its relative error. Until ``ENOUGH`` windows were seen the figures are round ones of a
+14B model on a large GPU, which have the right proportions for most.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headway.engine import EngineStats
+
+ENOUGH = 24
+STEPS = 8  # a window is at least so many steps: a report is only as fresh as the last one
+FORGET = 0.9999
+REFIT = 24
+
+
+@dataclass(slots=True)
+class _Window:
+    """Where an engine was when its window began, and what it has read since."""
+
+    t: float
+    stats: EngineStats
+    steps: int
+    tokens: float  # context that each step reads
+    read: float = 0.0
+
+
+class EngineCost:
+    """Seconds by step, token prefilled, sequence decoded and token of context read."""
+
+    def __init__(self, engines: int) -> None:
+        self.windows = 0
+        self.step, self.prefill, self.decode, self.read = 1e-2, 8e-5, 5e-5, 5e-8
+        self._open: list[_Window | None] = [None] * engines
+        self._gram: NDArray[np.float64] = np.zeros((4, 4))
+        self._moment: NDArray[np.float64] = np.zeros(4)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the figures are these engines' own."""
+        return self.windows >= ENOUGH
+
+    def idle_share(self, turns: float, tokens: float) -> float:
+        """The share of a step that more turns would not lengthen: what one more of them is worth (0..1)."""
+        return self.step / (self.step + self.decode * turns + self.read * tokens)
+
+    def observe(self, engine: int, now: float, stats: EngineStats, *, turns: int, tokens: float) -> None:
+        """Take in a report; from now on ``turns`` run on the engine, with contexts of ``tokens`` in all."""
+        window = self._open[engine]
+        if window is not None:
+            window.read += window.tokens * (stats.steps - window.steps)
+            window.steps, window.tokens = stats.steps, tokens
+            if stats.steps - window.stats.steps >= STEPS:
+                self._learn(window, now, stats)
+                window = None
+        if not turns:
+            self._open[engine] = None
+        elif window is None:
+            self._open[engine] = _Window(now, stats, stats.steps, tokens)
+
+    def _learn(self, window: _Window, now: float, stats: EngineStats) -> None:
+        before, seconds = window.stats, now - window.t
+        if seconds <= 0:
+            return
+        computed = (stats.prompt_tokens - stats.cached_tokens) - (before.prompt_tokens - before.cached_tokens)
+        generated = stats.generated_tokens - before.generated_tokens
+        row = np.array([stats.steps - before.steps, computed, generated, window.read]) / seconds
+        self._gram = FORGET * self._gram + np.outer(row, row)
+        self._moment = FORGET * self._moment + row
+        self.windows += 1
+        if self.windows >= ENOUGH and self.windows % REFIT == 0:
+            fitted = _nnls(self._gram, self._moment)
+            self.step, self.prefill, self.decode, self.read = (max(value, 1e-12) for value in fitted)
+
+
+def _nnls(gram: NDArray[np.float64], moment: NDArray[np.float64]) -> list[float]:
+    """Least squares without negative coefficients, by coordinate descent on the normal equations."""
+    scale = np.sqrt(np.maximum(np.diag(gram), 1e-30))
+    scaled = (gram / np.outer(scale, scale)).tolist()
+    target = (moment / scale).tolist()
+    found = [0.0] * len(target)
+    for _ in range(100):
+        for i, row in enumerate(scaled):
+            rest = sum(row[j] * found[j] for j in range(len(found)) if j != i)
+            found[i] = max(0.0, (target[i] - rest) / max(row[i], 1e-12))
+    return [float(value / scale[i]) for i, value in enumerate(found)]
