@@ -8,6 +8,8 @@ from rich.console import Console
 
 from headway.errors import HeadwayError, InputError
 
+from .bench import app as bench_app
+from .calibrate import calibrate
 from .output_file import writable
 
 app = typer.Typer(
@@ -23,6 +25,9 @@ app = typer.Typer(
     Exit status: 0 done, 1 failed (the message says why), 2 unusable input or options, 130 and 143 ended by
     Ctrl-C and SIGTERM.""",
 )
+
+app.add_typer(bench_app, name="bench")
+app.command()(calibrate)
 
 Json = Annotated[
     Path | None,
@@ -45,7 +50,7 @@ def demo(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="headroom (default), static or sticky_least_loaded."),
+        typer.Option(metavar="NAME", help="headroom (default) or another; name:option=value sets options."),
     ] = None,
 ) -> None:
     """Run the whole loop on an embedded default, in a few minutes and without a GPU.
@@ -123,7 +128,7 @@ def rollout(
     engines: Annotated[int, typer.Option(metavar="N", help="vLLM engines to start.")] = 1,
     samples: Annotated[int, typer.Option(min=1, metavar="K", help="Rollouts of each task.")] = 1,
     policy: Annotated[
-        str, typer.Option(metavar="NAME", help="headroom, static or sticky_least_loaded.")
+        str, typer.Option(metavar="NAME", help="headroom or another; name:option=value sets options.")
     ] = "headroom",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a file: roll out only what it lacks.")

@@ -1,0 +1,204 @@
+"""``headway bench``: measurements that back what this project claims."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .output_file import writable
+
+app = typer.Typer(no_args_is_help=True, help="Measure what headway claims, on this machine.")
+
+_WORKLOADS = "Workloads"
+_ARMS = "Policies"
+_OUTPUT = "Output"
+
+
+@app.callback()
+def bench() -> None:
+    """Measure what headway claims, on this machine."""
+
+
+@app.command()
+def scheduling(
+    suites: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Of: math, swe, search, mixed. Default: all; none with --trace.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    pressures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="KV that the workload would fill if all of it were live, over what there is. "
+            "Default: 0.3,0.5,1,2,3.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    groups: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="So many groups, whatever pressure that is.", rich_help_panel=_WORKLOADS
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Workloads for each suite and pressure. Default: 3.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Adds the suite `trace`: recorded sessions, one JSON object a line.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    clip: Annotated[
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="Longest wait taken from the trace.", rich_help_panel=_WORKLOADS
+        ),
+    ] = 60.0,
+    max_context: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="TOKENS",
+            help="Where sessions of the trace end. Default: what an engine can hold.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    engines: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help="Fleets to run on. Default: 8.", rich_help_panel=_WORKLOADS),
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="What the simulated engines are made of. Default: h100-14b; with --real: cpu-tiny.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    kv_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="TOKENS",
+            help="KV cache of each engine. Default: the hardware's.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    policies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPECS",
+            help="Such as headroom,capped:limit=26. Default: every policy.",
+            rich_help_panel=_ARMS,
+        ),
+    ] = None,
+    ablate: Annotated[
+        bool,
+        typer.Option("--ablate", help="Adds headroom without each of its mechanisms.", rich_help_panel=_ARMS),
+    ] = False,
+    sweep_caps: Annotated[
+        bool,
+        typer.Option(
+            "--sweep-caps",
+            help="Adds the policy `capped` at many limits; the best for each pressure is shown.",
+            rich_help_panel=_ARMS,
+        ),
+    ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Other defaults, for a look within about a minute.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    real: Annotated[
+        bool,
+        typer.Option(
+            "--real",
+            help="Real vLLM engines, started afresh for every policy, in real time: two of a small "
+            "random model, whose workloads have contexts of up to 4K. Minutes a policy.",
+            rich_help_panel=_ARMS,
+        ),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes. Default: one a core.", rich_help_panel=_OUTPUT),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            callback=writable,
+            help="Also write header, rows and verdicts here.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            callback=writable,
+            help="Also write one page with the pressure curves here.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+) -> None:
+    """Play the same workloads under every policy, and compare makespans with each other and with the bound.
+
+    Engines are simulated in virtual time; scheduler and policies are the ones that run in production. All
+    of a workload is submitted at once, as a step of reinforcement learning does; an agent's next turn
+    starts when its tool has run. No policy knows how long a turn will be. Every policy starts on fresh
+    engines and gets the same workload; several seeds give several workloads. The bound is what no schedule
+    beats, even one that knows everything in advance.
+
+    A look within a minute: `--quick`
+
+    One question: `--suites swe --pressures 2,3 --policies headroom,thunder`
+
+    What each mechanism is worth: `--policies headroom --ablate`
+
+    A rival at its best: `--suites swe --policies headroom --sweep-caps`
+
+    The step of the rStar2-Agent paper: `--suites math --groups 512 --engines 64 --seeds 1`
+
+    Your own agents: `--trace sessions.jsonl --clip 60`
+
+    Ctrl-C ends it; what was measured by then is shown and written.
+    """
+    from .bench_scheduling import Choice, run_scheduling
+
+    choice = Choice(
+        suites=suites,
+        pressures=pressures,
+        groups=groups,
+        seeds=seeds,
+        trace=trace,
+        clip_s=clip,
+        max_context=max_context,
+        engines=engines,
+        hardware=hardware,
+        kv_tokens=kv_tokens,
+        policies=policies,
+        ablate=ablate,
+        sweep_caps=sweep_caps,
+        quick=quick,
+        real=real,
+    )
+    cores = len(os.sched_getaffinity(0))
+    run_scheduling(choice, jobs=jobs or cores, json_file=json, html_file=html, console=Console())
