@@ -105,6 +105,9 @@ class Dispatcher:
         elif trajectory.state is State.RUNNING or trajectory in fleet.waiting:
             raise RuntimeError(f"trajectory {id} wants a turn while it has one ({trajectory.state})")
         trajectory.context, trajectory.turn_limit = context, turn_limit
+        if trajectory.ended is not None:
+            fleet.tools.learn(fleet.now - trajectory.ended)
+            trajectory.ended = None
         if context + turn_limit > fleet.capacities.max():
             return [*self._refuse([trajectory]), *self._admit()]
         if trajectory.state is State.HELD:
@@ -135,6 +138,7 @@ class Dispatcher:
         trajectory.turn += 1
         trajectory.context = trajectory.boundary = context
         trajectory.move(State.HELD, fleet.now)
+        trajectory.ended = fleet.now
         if not fleet.is_alive(engine):  # lost since, though the turn ended well
             return [self._give_up(trajectory, ParkReason.ENGINE_LOST), *self._admit()]
         fleet.grow(trajectory)

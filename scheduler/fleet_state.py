@@ -11,9 +11,10 @@ import numpy as np
 
 from headway.engine import EngineStats
 
-from .engine_cost import EngineCost
+from .engine_cost import EngineCost, pairs
 from .forecast import GrowthForecast
 from .ledger import Capacity, KvLedger
+from .tool_times import ToolTimes
 from .trajectory import State, Trajectory
 from .turn_queue import TurnQueue
 
@@ -36,6 +37,7 @@ class FleetState:
         self.ledger = KvLedger(capacities)
         self.forecast = GrowthForecast(max_context)
         self.costs = EngineCost(len(capacities))
+        self.tools = ToolTimes()
         self.waiting = TurnQueue()
         self.trajectories: dict[str, Trajectory] = {}
         self.capacities = self.ledger.capacities.copy()
@@ -45,6 +47,7 @@ class FleetState:
         self.variances = np.zeros(len(capacities))  # of the growth until the next turns end
         self.held_tokens = np.zeros(len(capacities))  # counted of trajectories in tools, less what they share
         self.written = np.zeros(len(capacities))  # by the running turns, when the engine last said so
+        self.prefilled = np.zeros(len(capacities))  # pairs of tokens that the turns sent there have prefilled
         self.last_new = np.full(len(capacities), -1)  # when a new trajectory last went there, as a count
         self.ids = list(capacities)
         self._engines = {id: _EngineState(index) for index, id in enumerate(capacities)}
@@ -114,7 +117,9 @@ class FleetState:
         in_use = stats.kv_usage * self.capacities[index] + self.held_tokens[index]
         self.written[index] = max(in_use - self.ledger.tokens[index], 0.0)
         tokens = self.running_tokens[index] + self.written[index]
-        self.costs.observe(index, self.now, stats, turns=len(state.running), tokens=tokens)
+        self.costs.observe(
+            index, self.now, stats, turns=len(state.running), tokens=tokens, prefilled=self.prefilled[index]
+        )
 
     def count(self, trajectory: Trajectory, engine: str) -> None:
         """Count a trajectory on an engine."""
@@ -149,8 +154,11 @@ class FleetState:
         self.forecast.started(trajectory.turn, self.now)
         assert trajectory.home is not None
         state = self._engines[trajectory.home]
+        known = trajectory.context - trajectory.private
         if state.in_tools.pop(trajectory.id, None) is not None:
             self.held_tokens[state.index] -= trajectory.resting
+            known = trajectory.boundary
+        self.prefilled[state.index] += pairs(trajectory.context, known)
         state.running[trajectory.id] = trajectory.context
         self.turns[state.index] += 1
         self.running_tokens[state.index] += trajectory.context

@@ -113,6 +113,11 @@ class GrowthForecast:
             mean = min(mean + written / (moments.count + PRIOR_WEIGHT), max(mean, limit))
         return mean, variance
 
+    @property
+    def generated(self) -> float:
+        """Tokens that a turn writes, on average."""
+        return self._generated / max(self._all.count, 1)
+
     def remaining(self, trajectory: Trajectory, now: float = 0.0) -> float:
         """Tokens that a trajectory will probably still generate, from its next turn to its end."""
         turn = trajectory.turn

@@ -42,8 +42,9 @@ class Trajectory:
     its context begins with and others may share, ``turn_limit`` the most that its next turn may generate,
     ``boundary`` what it had when its last turn ended, ``home`` the engine that last ran it, ``arrival`` its
     number in the order in which trajectories became known, ``since`` when it came into its state,
-    ``dispatched`` when its last turn went to an engine, ``growth`` and ``variance`` what is expected of it
-    where it is counted, ``resting`` what nobody shares of it as it went into its tool.
+    ``dispatched`` when its last turn went to an engine, ``ended`` when that ended (while its tool runs),
+    ``growth`` and ``variance`` what is expected of it where it is counted, ``resting`` what nobody shares of
+    it as it went into its tool.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Trajectory:
     home: str | None = None
     since: float = 0.0
     dispatched: float = 0.0
+    ended: float | None = None
     growth: float = 0.0
     resting: int = 0
     variance: float = 0.0

@@ -6,18 +6,16 @@ Demand of an engine, in tokens:
 
 over every trajectory counted on it, running or in a tool. ``written`` is what the running turns have added so
 far, as the engine last reported it; mu and var forecast the growth until the next turn ends; ``kept`` is the
-share of that reserve that this engine turned out to need: each preemption raises it, each calm turn lowers
-it, down to 1 / sqrt(n) with n trajectories counted (the more there are, the less they grow in step) and
-0.2.
+share of that reserve that is worth keeping (``kept``).
 
 - Admission: where D, the trajectory included, is at most ``theta`` of the cache. One too large for that even
   alone goes to an empty engine whose cache can hold it.
-- A turn whose KV is still counted on its home goes there at once, unless another engine is so much less
-  loaded that computing the KV anew costs less than staying.
+- A turn whose KV is still counted on its home goes there at once, unless home runs so many turns more than
+  the least busy engine that leaving them behind gains more than computing the KV anew costs.
 - Among engines that fit: the one where it costs the fleet the least time (``_price``).
-- An engine whose D grew beyond its cache parks trajectories in tools, the smallest first (least to
+- An engine that has grown beyond its cache parks trajectories in tools, the smallest first (least to
   recompute), but never its last one. While turns wait, one is parked too when its tool takes longer than
-  holding its KV is worth: the break-even of the space held and the prefill saved (ski rental).
+  holding its KV is worth, by what tools have taken so far.
 - Order: least progress first, so that the longest remaining work starts early and the batch has no tail;
   those that have made none in order of arrival. Time is cut into eras of ``PATIENCE`` turns, and what
   came in an earlier era goes first, so that nothing starves. Where the first does not fit, the engine with
@@ -44,8 +42,10 @@ from ..trajectory import State, Trajectory
 Vector = NDArray[np.float64]
 TUNE_EVERY = 64  # events between two looks at the speed that engines have shown
 PATIENCE = 40  # turns' time that an era lasts: a waiting turn goes before all of later eras
-RAISE, LOWER, LEAST = 0.05, 0.02, 0.2  # of ``kept``: by a preemption, by a calm turn, and how far
-MARGIN = 0.25  # of the prefill that a move costs: what it has to gain beyond it
+RAISE, LOWER = 0.05, 0.02  # what a preemption adds to ``kept``, and a calm turn takes away again
+LEAST = 0.2  # of the reserve that is always kept
+MARGIN = 2  # turns more than on the least busy engine, beyond which a warm turn may move
+PAYS = 2.0  # times the prefill that a move costs: what it has to gain
 
 
 @dataclass(kw_only=True)
@@ -61,15 +61,17 @@ class Headroom(Policy):
     theta: float = 0.92
     z: float = 1.0
     reserve: bool = True  # reserve room for growth at all
-    adapt: bool = True  # let preemptions and calm decide how much of the reserve is kept
+    adapt: bool = True  # keep only as much of the reserve as pays, and more after preemptions
     park_full: bool = True  # park trajectories in tools on an engine that grew beyond its cache
     hold: bool = True  # stop holding KV, while turns wait, when that does not pay any more
     migrate: bool = True  # move warm turns off busy engines
     backfill: bool = True  # let turns go before a first one that does not fit
     least_first: bool = True  # least progress first; off: returned work first, each in order of arrival
 
+    _raised: Vector = field(init=False, repr=False)
     _kept: Vector = field(init=False, repr=False)
-    _break_even: float = field(init=False, repr=False, default=math.inf)
+    _kept_at: int = field(init=False, repr=False, default=-1)
+    _worth: float = field(init=False, repr=False, default=1.0)
     _expiries: list[tuple[float, int, Trajectory, float]] = field(
         init=False, repr=False, default_factory=list
     )
@@ -116,9 +118,9 @@ class Headroom(Policy):
         return self._era, trajectory.context - trajectory.prompt
 
     def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:
-        """Name trajectories in tools, smallest first, until the engine's demand is within its cache."""
+        """Name trajectories in tools, smallest first, until what the engine has is within its cache."""
         index = fleet.index(engine)
-        excess = float(self.demand(fleet)[index] - fleet.capacities[index])
+        excess = float(fleet.ledger.tokens[index] + fleet.written[index] - fleet.capacities[index])
         if excess <= 0 or not self.park_full:
             return ()
         victims: list[Trajectory] = []
@@ -127,19 +129,19 @@ class Headroom(Policy):
             if excess <= 0:
                 break
             victims.append(victim)
-            excess -= victim.private + victim.growth * self._kept[index]  # what it shares may stay behind
+            excess -= victim.private  # what it shares may stay behind
         return victims
 
     def held(self, trajectory: Trajectory, fleet: FleetState, preemptions: int) -> None:
         """Note until when holding a trajectory in a tool pays, and whether its engine was too full."""
         self._tune(fleet)
-        if self.hold and math.isfinite(self._break_even):
-            expiry = fleet.now + self._break_even
+        if self.hold and fleet.costs.is_known:
+            expiry = fleet.now + fleet.tools.hold_s(self._break_even_s(trajectory, fleet))
             heapq.heappush(self._expiries, (expiry, trajectory.arrival, trajectory, trajectory.since))
         if self.reserve and self.adapt and trajectory.home is not None:
             index = fleet.index(trajectory.home)
             step = RAISE * preemptions if preemptions else -LOWER
-            self._kept[index] = min(max(self._kept[index] + step, LEAST), 1.0)
+            self._raised[index] = min(max(self._raised[index] + step, 0.0), 1.0)
 
     def wake_at(self, fleet: FleetState) -> float | None:
         """While turns wait: when the next hold stops paying."""
@@ -163,10 +165,28 @@ class Headroom(Policy):
         return fleet.ledger.tokens + fleet.written + self.kept(fleet) * reserve
 
     def kept(self, fleet: FleetState) -> Vector:
-        """The share of its reserve that each engine keeps."""
+        """The share of its reserve that each engine keeps, the same for all that one event lets in.
+
+        It is the number of turns for which an admission has to last. Where the engine overflows, somebody's
+        KV is computed anew, which takes T seconds of it. Until then one trajectory more makes 1/n of the
+        progress of n, in the share ``worth`` of a step that it does not lengthen. So it is worth its place if
+        that lasts for n * T / worth seconds: that many turns of growth have to fit, ``LEAST`` at least and
+        one at most, and more after preemptions. One, until the engines' speed is known.
+        """
+        if self._kept_at != fleet.revision:
+            self._kept_at = fleet.revision
+            self._kept = self._kept_now(fleet)
+        return self._kept
+
+    def _kept_now(self, fleet: FleetState) -> Vector:
         if not self.reserve:
             return np.zeros(len(fleet.ids))
-        kept: Vector = np.maximum(self._kept, 1 / np.sqrt(np.maximum(fleet.ledger.counted, 1)))
+        if not (self.adapt and fleet.costs.is_known):
+            return np.ones(len(fleet.ids))
+        counted = np.maximum(fleet.ledger.counted, 1)
+        again_s = fleet.costs.prefill_s(fleet.ledger.tokens / counted)
+        turns = counted * again_s / self._worth / max(fleet.cycle_s, 1e-9)
+        kept: Vector = np.clip(turns + self._raised, LEAST, 1.0)
         return kept
 
     def budget(self, fleet: FleetState) -> Vector:
@@ -214,51 +234,47 @@ class Headroom(Policy):
             uncached[fleet.index(trajectory.home)] = 1  # likely still in its prefix cache
         rest = fleet.forecast.remaining(trajectory, fleet.now)
         load = costs.decode * fleet.ledger.counted + costs.read * fleet.ledger.tokens
-        return costs.prefill * uncached * (1 + fleet.turns) + rest * (
-            load + self._load(trajectory, fleet) * fleet.ledger.counted
-        )
-
-    def _load(self, trajectory: Trajectory, fleet: FleetState) -> float:
-        """Seconds by which the trajectory makes a step longer."""
-        return fleet.costs.decode + fleet.costs.read * trajectory.context
+        own = costs.decode + costs.read * trajectory.context
+        again = costs.prefill_s(trajectory.context) / trajectory.context * uncached
+        return again * (1 + fleet.turns) + rest * (load + own * fleet.ledger.counted)
 
     def _resume(self, trajectory: Trajectory, home: str, fleet: FleetState) -> Place:
-        """Send a warm turn home, or elsewhere where that pays although its KV is computed anew there."""
+        """Send a warm turn home, or to the least busy engine where a move is worth a prefill.
+
+        The turn reads the context of all that run beside it in each of its steps: what it gains is the
+        tokens that it will write, times the turns that it leaves behind, times what one of them costs.
+        """
         here = fleet.index(home)
-        tokens = fleet.ledger.tokens
-        ahead = tokens[here] - tokens[fleet.capacities > 0].min()
-        if not self.migrate or ahead < 2 * trajectory.context:
+        there = int(np.argmin(np.where(fleet.capacities > 0, fleet.turns, np.inf)))
+        fewer = float(fleet.turns[here] - fleet.turns[there])
+        if not self.migrate or fewer <= MARGIN:
             return Place(home, Reason.WARM)
-        fitting = self._fitting(trajectory, fleet)
-        fitting[here] = False
-        price = np.where(fitting, self._price(trajectory, fleet), np.inf)
-        there = int(np.argmin(price))
-        own = self._load(trajectory, fleet)  # it is counted at home already
-        rest = fleet.forecast.remaining(trajectory, fleet.now)
-        staying = rest * (
-            fleet.costs.decode * fleet.ledger.counted[here]
-            + fleet.costs.read * tokens[here]
-            + own * (fleet.ledger.counted[here] - 2)
-        )
-        if staying > price[there] + MARGIN * fleet.costs.prefill * trajectory.context:
-            return Place(fleet.ids[there], Reason.MOVED)
-        return Place(home, Reason.WARM)
+        costs = fleet.costs
+        each = costs.decode + costs.read * float(fleet.running_tokens.sum() / fleet.turns.sum())
+        gain = fleet.forecast.generated * fewer * each
+        if gain < PAYS * costs.prefill_s(trajectory.context) or not self._fitting(trajectory, fleet)[there]:
+            return Place(home, Reason.WARM)
+        return Place(fleet.ids[there], Reason.MOVED)
+
+    def _break_even_s(self, trajectory: Trajectory, fleet: FleetState) -> float:
+        """How long holding a trajectory's KV pays: until the space has cost what its prefill would.
+
+        On an engine of capacity C, holding c tokens for t seconds costs the share c/C of what t seconds of a
+        fuller batch are worth; to prefill them costs T(c). They break even at t = C * T(c)/c / worth.
+        """
+        each_s = fleet.costs.prefill_s(trajectory.context) / trajectory.context
+        return float(fleet.capacities.max()) * each_s / self._worth
 
     def _tune(self, fleet: FleetState) -> None:
-        """Set, now and then, how long holding KV pays: until the space has cost what the prefill would.
-
-        For an engine of capacity C, holding c tokens for t seconds costs the share c/C of what t seconds of a
-        fuller batch are worth; prefilling them costs T(c). They break even at t = C * T(c)/c / worth.
-        """
+        """Set, now and then, what a fuller batch is worth: the share of a step that is there anyway."""
         if fleet.revision - self._tuned < TUNE_EVERY:
             return
         if self._tuned < 0:
-            self._kept = np.ones(len(fleet.ids))
+            self._raised = np.zeros(len(fleet.ids))
         self._tuned = fleet.revision
         alive = max(np.count_nonzero(fleet.capacities), 1)
         worth = fleet.costs.idle_share(fleet.turns.sum() / alive, fleet.running_tokens.sum() / alive)
-        if fleet.costs.is_known:
-            self._break_even = float(fleet.capacities.max() * fleet.costs.prefill / max(worth, 0.01))
+        self._worth = max(worth, 0.01)
 
 
 def _is_held(trajectory: Trajectory, since: float) -> bool:

@@ -5,24 +5,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.engine import EngineStats
-from headway.scheduler.engine_cost import ENOUGH, STEPS, EngineCost
+from headway.scheduler.engine_cost import ENOUGH, STEPS, EngineCost, pairs
 
-PLANTED = (0.012, 6e-5, 9e-5, 4e-8)
+PLANTED = (0.012, 6e-5, 9e-5, 4e-8, 2e-9)
+Costs = tuple[float, float, float, float, float]
 
 
 class Engine:
     """An engine whose steps take exactly what the planted costs say, and what it says of itself."""
 
-    def __init__(self, costs: tuple[float, float, float, float], index: int = 0) -> None:
+    def __init__(self, costs: Costs, index: int = 0) -> None:
         self.costs = costs
         self.index = index
         self.now = 0.0
         self.stats = EngineStats()
+        self.prefilled = 0.0
 
-    def run(self, steps: int, *, turns: int, tokens: float, prefill: int, noise: float = 1.0) -> None:
-        step, per_prefill, per_decode, per_read = self.costs
+    def run(
+        self, steps: int, *, turns: int, tokens: float, prefill: int, start: int = 0, noise: float = 1.0
+    ) -> None:
+        """Take steps; in one of them ``prefill`` tokens are computed, after ``start`` that were cached."""
+        step, per_prefill, per_decode, per_read, per_pair = self.costs
+        attended = pairs(start + prefill, start)
+        self.prefilled += attended
         self.now += noise * (
-            step * steps + per_prefill * prefill + steps * (per_decode * turns + per_read * tokens)
+            step * steps
+            + per_prefill * prefill
+            + per_pair * attended
+            + steps * (per_decode * turns + per_read * tokens)
         )
         old = self.stats
         self.stats = EngineStats(
@@ -43,15 +53,18 @@ def learn(engine: Engine, known: EngineCost, rng: random.Random, *, reports: int
                 turns=turns,
                 tokens=tokens,
                 prefill=rng.choice([0, 0, rng.randint(0, 8000)]),
+                start=rng.choice([0, rng.randint(0, 60_000)]),
                 noise=1 + rng.uniform(-noise, noise),
             )
         turns = rng.randint(1, 200)
         tokens = turns * rng.uniform(200, 4000)
-        known.observe(engine.index, engine.now, engine.stats, turns=turns, tokens=tokens)
+        known.observe(
+            engine.index, engine.now, engine.stats, turns=turns, tokens=tokens, prefilled=engine.prefilled
+        )
 
 
-def costs(known: EngineCost) -> tuple[float, float, float, float]:
-    return known.step, known.prefill, known.decode, known.read
+def costs(known: EngineCost) -> Costs:
+    return known.step, known.prefill, known.decode, known.read, known.attention
 
 
 def test_until_enough_was_seen_the_figures_are_the_round_ones() -> None:
@@ -62,9 +75,9 @@ def test_until_enough_was_seen_the_figures_are_the_round_ones() -> None:
     assert costs(known) == before
 
 
-@pytest.mark.parametrize("planted", [PLANTED, (0.1, 2e-3, 1e-3, 1e-6), (5e-3, 1e-5, 2e-5, 1e-8)])
+@pytest.mark.parametrize("planted", [PLANTED, (0.1, 2e-3, 1e-3, 1e-6, 3e-7), (5e-3, 1e-5, 2e-5, 1e-8, 5e-10)])
 def test_costs_that_were_planted_are_found_within_a_few_percent(
-    planted: tuple[float, float, float, float],
+    planted: Costs,
 ) -> None:
     known = EngineCost(1)
     learn(Engine(planted), known, random.Random(1), reports=2000)
@@ -103,7 +116,7 @@ def test_time_in_which_nothing_ran_does_not_count() -> None:
         engine, rng = Engine(PLANTED), random.Random(3)
         for _ in range(200):
             learn(engine, known, rng, reports=8)
-            known.observe(0, engine.now, engine.stats, turns=0, tokens=0)
+            known.observe(0, engine.now, engine.stats, turns=0, tokens=0, prefilled=engine.prefilled)
             engine.now += gap
     assert idle.windows == busy.windows >= ENOUGH
     assert costs(idle) == pytest.approx(costs(busy), rel=1e-6)
@@ -128,3 +141,11 @@ def test_one_more_turn_is_worth_less_the_fuller_the_batch() -> None:
     shares = [known.idle_share(turns, turns * 1000) for turns in (0, 10, 100, 1000)]
     assert shares[0] == 1
     assert shares == sorted(shares, reverse=True)
+
+
+def test_the_seconds_of_a_prefill_are_those_of_its_tokens_and_of_what_each_attends_to() -> None:
+    known = EngineCost(1)
+    known.prefill, known.attention = 1e-4, 1e-8
+    assert known.prefill_s(1000) == pytest.approx(0.1 + 1e-8 * 500_000)
+    whole, first = known.prefill_s(5000), known.prefill_s(3000)
+    assert known.prefill_s(5000, 3000) == pytest.approx(whole - first)

@@ -11,7 +11,7 @@ from headway.scheduler.engine_cost import ENOUGH
 from headway.scheduler.fleet_state import FleetState
 from headway.scheduler.ledger import Capacity
 from headway.scheduler.policies import NAMES, Headroom, make_policy, option_names
-from headway.scheduler.policies.headroom import LEAST, PATIENCE
+from headway.scheduler.policies.headroom import LEAST, MARGIN, PATIENCE
 from headway.scheduler.policy import ParkReason, Reason
 from headway.scheduler.trajectory import State, Trajectory
 
@@ -62,9 +62,12 @@ def test_more_deviations_reserve_more(z: float, second: bool) -> None:
     assert bool(dispatched(core.ready("b", 160, limit=1000))) is second
 
 
-def kept_after(policy: str, calm: int, preemptions: int) -> tuple[float, float]:
+def kept_after(
+    policy: str, calm: int, preemptions: int, *, prefill: float = 1e-9, is_known: bool = True
+) -> tuple[float, float]:
     """The share of the reserve that is kept after calm turns, and after one with preemptions on top."""
-    core = Core(policy, 1 << 20)
+    core = Core(policy, 1 << 20, is_known=is_known)
+    core.fleet.costs.prefill, core.fleet.costs.attention = prefill, 0.0
     for number in range(100):
         core.rest(f"t{number}", 64)
 
@@ -77,8 +80,18 @@ def kept_after(policy: str, calm: int, preemptions: int) -> tuple[float, float]:
     return lowered, turn(preemptions)
 
 
-def test_calm_lowers_the_reserve_and_preemptions_raise_it_within_bounds() -> None:
-    lowered, raised = kept_after("headroom", calm=200, preemptions=3)
+def test_all_of_the_reserve_is_kept_until_the_speed_of_engines_is_known() -> None:
+    assert kept_after("headroom", calm=10, preemptions=0, is_known=False) == (1, 1)
+
+
+def test_more_of_the_reserve_is_kept_where_prefill_costs_more() -> None:
+    kept = [kept_after("headroom", calm=1, preemptions=0, prefill=p)[0] for p in (1e-9, 5e-4, 1e-3, 1.0)]
+    assert kept == sorted(kept)
+    assert kept[0] == LEAST < kept[1] < kept[2] <= kept[3] == 1
+
+
+def test_preemptions_raise_the_reserve_and_calm_lowers_it_again_within_bounds() -> None:
+    lowered, raised = kept_after("headroom", calm=200, preemptions=10)
     assert lowered == pytest.approx(LEAST)
     assert lowered < raised < 1
     assert kept_after("headroom", calm=200, preemptions=1000)[1] == 1
@@ -95,7 +108,7 @@ def test_without_a_reserve_there_is_none_to_adapt() -> None:
 def held_beside_one_that_waits(policy: str) -> Core:
     """``a`` is in a tool since 1 s, ``b`` runs beside it, and ``c`` does not fit."""
     core = Core(policy, 1600, is_known=True)
-    core.fleet.costs.prefill = 0.01
+    core.fleet.costs.prefill, core.fleet.costs.attention = 0.01, 1e-5
     core.ready("a", 600)
     core.now = 1.0
     core.turn_ended("a", context=600)
@@ -110,7 +123,8 @@ def test_while_a_turn_waits_a_hold_ends_when_it_does_not_pay_any_more() -> None:
     core = held_beside_one_that_waits("headroom:reserve=off")
     expiry = core.wake_at()
     assert expiry is not None
-    assert expiry == pytest.approx(1.0 + 1600 * 0.01)  # its prefill, for its share of the cache
+    prefill_s = 600 * 0.01 + 600**2 / 2 * 1e-5
+    assert expiry == pytest.approx(1.0 + prefill_s * 1600 / 600)  # its prefill, for its share of the cache
     core.now = expiry - 1e-3
     assert core.wake() == []
     core.now = expiry
@@ -177,40 +191,38 @@ def test_of_unlike_engines_the_one_saved_for_the_head_is_one_that_can_hold_it() 
     assert core.ended("a", failed=False)[0] == Dispatch("head", "e1", Reason.NEW)
 
 
-def unbalanced(policy: str, *, prefill: float) -> list[Decision]:
-    """What becomes of a warm turn on an engine with four, when the other one has just become empty."""
-    core = Core(policy, 8192, 8192)
-    core.fleet.costs.prefill = prefill
-    for number in range(8):
-        core.rest(f"t{number}", 400, then=420)
-    stays, goes = core.fleet.held("e0"), core.fleet.held("e1")
-    assert len(stays) == len(goes) == 4
-    for trajectory in goes:
-        core.ended(trajectory.id, failed=False)
-    return core.ready(stays[0].id, 430)
-
-
-def test_a_warm_turn_moves_to_an_engine_that_is_nearly_empty() -> None:
-    assert unbalanced("headroom", prefill=8e-5)[:2] == [
-        Park("t0", "e0", ParkReason.MOVED),
-        Dispatch("t0", "e1", Reason.MOVED),
-    ]
-
-
-@pytest.mark.parametrize(("policy", "prefill"), [("headroom", 10.0), ("headroom:migrate=off", 8e-5)])
-def test_a_warm_turn_stays_where_prefill_costs_more_or_moves_are_off(policy: str, prefill: float) -> None:
-    assert unbalanced(policy, prefill=prefill) == [Dispatch("t0", "e0", Reason.WARM)]
-
-
-def test_a_moved_turn_counts_on_its_new_engine_only() -> None:
-    core = Core("headroom", 8192, 8192)
-    for number in range(8):
-        core.rest(f"t{number}", 400, then=420)
+def unbalanced(policy: str, *, running: int, prefill: float = 1e-6) -> tuple[Core, list[Decision]]:
+    """What becomes of a warm turn on an engine where so many run, when nothing runs on the other one."""
+    core = Core(policy, 32_768, 32_768)
+    core.fleet.costs.prefill, core.fleet.costs.attention = prefill, 0.0
+    for number in range(2 * running + 2):
+        core.rest(f"t{number}", 400, then=500)  # they write 100 tokens
+    one, *others = core.fleet.held("e0")
+    assert len(others) == running
     for trajectory in core.fleet.held("e1"):
         core.ended(trajectory.id, failed=False)
-    core.ready("t0", 430)
-    assert (core.fleet.counted("e0"), core.fleet.counted("e1")) == (3, 1)
+    core.headroom.migrate, migrates = False, core.headroom.migrate
+    for trajectory in others:
+        assert core.ready(trajectory.id, 510) == [Dispatch(trajectory.id, "e0", Reason.WARM)]
+    core.headroom.migrate = migrates
+    return core, core.ready(one.id, 510)
+
+
+def test_a_warm_turn_moves_to_an_engine_with_many_fewer_turns() -> None:
+    core, decisions = unbalanced("headroom", running=MARGIN + 1)
+    assert decisions[:2] == [Park("t0", "e0", ParkReason.MOVED), Dispatch("t0", "e1", Reason.MOVED)]
+    assert (core.fleet.counted("e0"), core.fleet.counted("e1")) == (MARGIN + 1, 1)
     assert core.fleet.trajectories["t0"].home == "e1"
+
+
+@pytest.mark.parametrize(
+    ("policy", "running", "prefill"),
+    [("headroom", MARGIN, 1e-6), ("headroom", MARGIN + 1, 1e-3), ("headroom:migrate=off", MARGIN + 1, 1e-6)],
+)
+def test_a_warm_turn_stays_where_it_gains_too_little_or_moves_are_off(
+    policy: str, running: int, prefill: float
+) -> None:
+    assert unbalanced(policy, running=running, prefill=prefill)[1] == [Dispatch("t0", "e0", Reason.WARM)]
 
 
 def order_of_two_that_wait(policy: str, apart_s: float) -> list[str]:
