@@ -209,8 +209,8 @@ class Headroom(Policy):
             room = np.where(fleet.ledger.counted > 0, self.budget(fleet) - self.demand(fleet), np.inf)
             self._room, self._least_kept, self._room_at = float(room.max()), float(self.kept(fleet).min()), at
             self._failed = None
-        if self._failed == _size(trajectory):
-            return False  # a sibling of its size has just failed
+        if trajectory.private > self._room or self._failed == _size(trajectory):
+            return False  # or a sibling of its size has just failed
         mean, _ = fleet.forecast.growth(trajectory.turn, trajectory.turn_limit, fleet.now)
         return trajectory.private + self._least_kept * mean <= self._room
 
@@ -220,7 +220,8 @@ class Headroom(Policy):
             able = trajectory.context + trajectory.turn_limit <= fleet.capacities
             room = np.where(able, self.budget(fleet) - self.demand(fleet), -np.inf)
             self._saved_for_head = int(np.argmax(room))
-        return Wait(Reason.KV_FULL, blocks=not self.backfill or len(fleet.ids) == 1)
+        is_hopeless = self._room <= 0 or len(fleet.ids) == 1  # for those behind it, too
+        return Wait(Reason.KV_FULL, blocks=is_hopeless or not self.backfill)
 
     def _price(self, trajectory: Trajectory, fleet: FleetState) -> Vector:
         """Seconds that the trajectory costs itself and those beside it on each engine, to its end.
