@@ -155,7 +155,7 @@ class Dispatcher:
         if trajectory is None:
             return []
         self._withdraw(trajectory)
-        if trajectory.state in (State.RUNNING, State.RETURNED):
+        if trajectory.state in (State.RUNNING, State.HELD, State.RETURNED):
             trajectory.move(State.PARKED, fleet.now)
         return self._admit()
 
@@ -180,8 +180,9 @@ class Dispatcher:
             if trajectory.state is not State.RUNNING:
                 trajectory.home = None
         for trajectory in list(fleet.waiting):
+            rank = self._policy.rank(trajectory, fleet)
             fleet.waiting.discard(trajectory)
-            fleet.waiting.add(trajectory, self._policy.rank(trajectory, fleet))
+            fleet.waiting.add(trajectory, rank)
         return [*parked, *self._admit()]
 
     def engine_lost(self, engine: str) -> list[Decision]:

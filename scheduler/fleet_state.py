@@ -79,10 +79,6 @@ class FleetState:
         """Tokens of its KV cache."""
         return self.ledger.capacity(engine) * self.ledger.block_size(engine)
 
-    def used(self, engine: str) -> int:
-        """Unique tokens counted on it, in whole blocks."""
-        return self.ledger.used(engine) * self.ledger.block_size(engine)
-
     def running(self, engine: str) -> int:
         """Turns on it."""
         return len(self._engines[engine].running)
@@ -123,7 +119,11 @@ class FleetState:
 
     def count(self, trajectory: Trajectory, engine: str) -> None:
         """Count a trajectory on an engine."""
+        index = self.index(engine)
+        before = self.ledger.tokens[index]
         self.ledger.hold(engine, trajectory.id, trajectory.shared, trajectory.context)
+        known = trajectory.context - (self.ledger.tokens[index] - before)
+        self.prefilled[index] += pairs(trajectory.context, max(known, 0))
         trajectory.home = engine
         self._reserve(trajectory)
 
@@ -154,11 +154,9 @@ class FleetState:
         self.forecast.started(trajectory.turn, self.now)
         assert trajectory.home is not None
         state = self._engines[trajectory.home]
-        known = trajectory.context - trajectory.private
         if state.in_tools.pop(trajectory.id, None) is not None:
             self.held_tokens[state.index] -= trajectory.resting
-            known = trajectory.boundary
-        self.prefilled[state.index] += pairs(trajectory.context, known)
+            self.prefilled[state.index] += pairs(trajectory.context, trajectory.boundary)
         state.running[trajectory.id] = trajectory.context
         self.turns[state.index] += 1
         self.running_tokens[state.index] += trajectory.context

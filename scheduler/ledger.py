@@ -95,7 +95,7 @@ class KvLedger:
             engine: _Account(index, capacity) for index, (engine, capacity) in enumerate(capacities.items())
         }
         self._entries: dict[str, _Entry] = {}
-        self._holders: dict[tuple[str, int], _Holders] = {}
+        self._holders: dict[tuple[str, int, int], _Holders] = {}
         self._block_sizes = np.array([c.block_size for c in capacities.values()], dtype=np.float64)
         self._distinct = sorted({c.block_size for c in capacities.values()})
         self.changes = 0
@@ -197,11 +197,11 @@ class KvLedger:
         self.tokens[account.index] = account.blocks * account.capacity.block_size
 
 
-def _segments(shared: Sequence[Segment], block_size: int) -> Iterator[tuple[tuple[str, int], int]]:
+def _segments(shared: Sequence[Segment], block_size: int) -> Iterator[tuple[tuple[str, int, int], int]]:
     """Each segment that has whole blocks: what it is known by, and how many."""
     start = 0
     for segment in shared:
         end = segment.end // block_size
         if end > start:
-            yield (segment.key, end), end - start
+            yield (segment.key, start, end), end - start
             start = end

@@ -72,7 +72,8 @@ class Policy(Protocol):
         ...
 
     def rank(self, trajectory: Trajectory, fleet: FleetState) -> Any:
-        """The key by which waiting turns are ordered; taken as one starts to wait, and after new weights."""
+        """The key by which waiting turns are ordered; taken as one starts to wait, and after new weights
+        (while it is queued still)."""
         return trajectory.state is State.NEW
 
     def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,10 @@ class Turns:
     async def update_weights(self, weights: Path, version: int) -> None:
         """Load new weights into every living engine at once; the KV they cached counts no more."""
         engines = list(self._engines.values())
-        await asyncio.gather(*(self._update(engine, weights, version) for engine in engines))
-        self._decide(self._dispatcher.caches_dropped)
+        try:
+            await asyncio.gather(*(self._update(engine, weights, version) for engine in engines))
+        finally:
+            self._decide(self._dispatcher.caches_dropped)
 
     async def _update(self, engine: Engine, weights: Path, version: int) -> None:
         id = engine.info.id
@@ -197,10 +200,17 @@ class Turns:
         return self._decision_ns / 1000 / max(self._decisions, 1)
 
     def _decide(self, event: Callable[..., list[Decision]], *args: Any, **details: Any) -> None:
-        """Tell the core of an event, carry out what it decides, and see that it is woken when it wants."""
+        """Tell the core of an event, carry out what it decides, and see that it is woken when it wants.
+
+        Where the core fails, decisions may be lost, so all that wait learn of the error.
+        """
         start = time.perf_counter_ns()
-        decisions = event(*args, **details)
-        wake_at = self._dispatcher.wake_at()
+        try:
+            decisions = event(*args, **details)
+            wake_at = self._dispatcher.wake_at()
+        except Exception as error:
+            self._fail(error)
+            raise
         self._decision_ns += time.perf_counter_ns() - start
         self._decisions += 1
         self._carry_out(decisions)
@@ -216,14 +226,16 @@ class Turns:
             self._alarm = asyncio.get_running_loop().call_at(wake_at, self._wake)
 
     def _wake(self) -> None:
-        """Let time pass for the core. No trajectory is being handled, so all that wait learn of an error."""
+        """Let time pass for the core."""
         self._alarm = None
-        try:
+        with suppress(Exception):  # those that wait have learned of it
             self._decide(self._dispatcher.wake)
-        except Exception as error:
-            for waiting in self._waiting.values():
-                if not waiting.placed.done():
-                    waiting.placed.set_exception(error)
+
+    def _fail(self, error: Exception) -> None:
+        for waiting in self._waiting.values():
+            if not waiting.placed.done():
+                waiting.placed.set_exception(error)
+                waiting.placed.exception()  # one that is cancelled meanwhile need not look at it
 
     def _carry_out(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:

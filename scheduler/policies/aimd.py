@@ -87,7 +87,7 @@ class Aimd(Policy):
 
     def wake_at(self, fleet: FleetState) -> float | None:
         """The next poll, while anything is live."""
-        if not fleet.live:
+        if not fleet.live or not fleet.engines:
             return None
         return max(self._polled + self.poll_s, fleet.now) if math.isfinite(self._polled) else fleet.now
 

@@ -78,7 +78,8 @@ class Headroom(Policy):
     _era: int = field(init=False, repr=False, default=0)
     _era_ends: float = field(init=False, repr=False, default=-math.inf)
     _saved_for_head: int | None = field(init=False, repr=False, default=None)
-    _room: float = field(init=False, repr=False, default=0.0)  # most tokens to spare on any engine
+    _room: float = field(init=False, repr=False, default=0.0)  # most tokens to spare on an engine in use
+    _empty: float = field(init=False, repr=False, default=0.0)  # cache of the largest engine that is not
     _least_kept: float = field(init=False, repr=False, default=1.0)
     _failed: tuple[Any, ...] | None = field(init=False, repr=False, default=None)
     _room_at: tuple[int, int] = field(init=False, repr=False, default=(-1, -1))
@@ -115,7 +116,8 @@ class Headroom(Policy):
             return trajectory.state is State.NEW, 0
         if fleet.now >= self._era_ends:
             self._era, self._era_ends = self._era + 1, fleet.now + PATIENCE * fleet.cycle_s
-        return self._era, trajectory.context - trajectory.prompt
+        era = self._era if trajectory.queued_at is None else trajectory.queued_at[0][0]
+        return era, trajectory.context - trajectory.prompt
 
     def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:
         """Name trajectories in tools, smallest first, until what the engine has is within its cache."""
@@ -138,6 +140,9 @@ class Headroom(Policy):
         if self.hold and fleet.costs.is_known:
             expiry = fleet.now + fleet.tools.hold_s(self._break_even_s(trajectory, fleet))
             heapq.heappush(self._expiries, (expiry, trajectory.arrival, trajectory, trajectory.since))
+            if len(self._expiries) > 2 * fleet.live + TUNE_EVERY:  # most are over
+                self._expiries = [entry for entry in self._expiries if _is_held(*entry[2:])]
+                heapq.heapify(self._expiries)
         if self.reserve and self.adapt and trajectory.home is not None:
             index = fleet.index(trajectory.home)
             step = RAISE * preemptions if preemptions else -LOWER
@@ -206,11 +211,17 @@ class Headroom(Policy):
         """Rule out, at little cost, most of what fits nowhere."""
         at = fleet.revision, fleet.ledger.changes
         if self._room_at != at:
-            room = np.where(fleet.ledger.counted > 0, self.budget(fleet) - self.demand(fleet), np.inf)
+            is_empty = fleet.ledger.counted == 0
+            room = np.where(is_empty, -np.inf, self.budget(fleet) - self.demand(fleet))
             self._room, self._least_kept, self._room_at = float(room.max()), float(self.kept(fleet).min()), at
+            self._empty = float(np.where(is_empty, fleet.capacities, 0).max())
             self._failed = None
-        if trajectory.private > self._room or self._failed == _size(trajectory):
-            return False  # or a sibling of its size has just failed
+        if self._failed == _size(trajectory):
+            return False  # a sibling of its size has just failed
+        if trajectory.context + trajectory.turn_limit <= self._empty:
+            return True
+        if trajectory.private > self._room:
+            return False
         mean, _ = fleet.forecast.growth(trajectory.turn, trajectory.turn_limit, fleet.now)
         return trajectory.private + self._least_kept * mean <= self._room
 
@@ -220,7 +231,7 @@ class Headroom(Policy):
             able = trajectory.context + trajectory.turn_limit <= fleet.capacities
             room = np.where(able, self.budget(fleet) - self.demand(fleet), -np.inf)
             self._saved_for_head = int(np.argmax(room))
-        is_hopeless = self._room <= 0 or len(fleet.ids) == 1  # for those behind it, too
+        is_hopeless = max(self._room, self._empty) <= 0 or len(fleet.ids) == 1  # for those behind it, too
         return Wait(Reason.KV_FULL, blocks=is_hopeless or not self.backfill)
 
     def _price(self, trajectory: Trajectory, fleet: FleetState) -> Vector:
@@ -236,19 +247,22 @@ class Headroom(Policy):
         rest = fleet.forecast.remaining(trajectory, fleet.now)
         load = costs.decode * fleet.ledger.counted + costs.read * fleet.ledger.tokens
         own = costs.decode + costs.read * trajectory.context
-        again = costs.prefill_s(trajectory.context) / trajectory.context * uncached
+        again = costs.prefill_s(trajectory.context) / max(trajectory.context, 1) * uncached
         return again * (1 + fleet.turns) + rest * (load + own * fleet.ledger.counted)
 
-    def _resume(self, trajectory: Trajectory, home: str, fleet: FleetState) -> Place:
+    def _resume(self, trajectory: Trajectory, home: str, fleet: FleetState) -> Place | Wait:
         """Send a warm turn home, or to the least busy engine where a move is worth a prefill.
 
         The turn reads the context of all that run beside it in each of its steps: what it gains is the
         tokens that it will write, times the turns that it leaves behind, times what one of them costs.
         """
         here = fleet.index(home)
+        if trajectory.context + trajectory.turn_limit > fleet.capacities[here]:
+            return Wait(Reason.KV_FULL)  # it has outgrown its home, and goes to a larger engine
         there = int(np.argmin(np.where(fleet.capacities > 0, fleet.turns, np.inf)))
         fewer = float(fleet.turns[here] - fleet.turns[there])
-        if not self.migrate or fewer <= MARGIN:
+        is_saved = len(fleet.waiting) > 0 and there == self._saved_for_head
+        if not self.migrate or fewer <= MARGIN or is_saved:
             return Place(home, Reason.WARM)
         costs = fleet.costs
         each = costs.decode + costs.read * float(fleet.running_tokens.sum() / fleet.turns.sum())
@@ -263,7 +277,7 @@ class Headroom(Policy):
         On an engine of capacity C, holding c tokens for t seconds costs the share c/C of what t seconds of a
         fuller batch are worth; to prefill them costs T(c). They break even at t = C * T(c)/c / worth.
         """
-        each_s = fleet.costs.prefill_s(trajectory.context) / trajectory.context
+        each_s = fleet.costs.prefill_s(trajectory.context) / max(trajectory.context, 1)
         return float(fleet.capacities.max()) * each_s / self._worth
 
     def _tune(self, fleet: FleetState) -> None:

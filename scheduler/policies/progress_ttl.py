@@ -151,10 +151,17 @@ class ProgressTtl(Policy):
 
     def _program(self, trajectory: Trajectory, fleet: FleetState) -> _Program:
         program = self._programs.get(trajectory.id)
-        if program is None or not fleet.is_alive(program.engine):
+        if program is None or not self._can_hold(program.engine, trajectory, fleet):
             engine = self._ring.owner(trajectory.id, able(trajectory, fleet.engines, fleet) or fleet.engines)
             program = self._programs[trajectory.id] = _Program(engine)
         return program
+
+    def _can_hold(self, engine: str, trajectory: Trajectory, fleet: FleetState) -> bool:
+        """Whether a program's engine lives, and has not become too small for the turn that waits."""
+        if not fleet.is_alive(engine):
+            return False
+        needed = trajectory.context + trajectory.turn_limit
+        return trajectory.state is not State.RETURNED or needed <= fleet.capacity(engine)
 
     def _note_return(self, trajectory: Trajectory, program: _Program, fleet: FleetState) -> None:
         if math.isfinite(program.finished) and program.dispatched <= program.finished:

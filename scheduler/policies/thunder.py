@@ -137,7 +137,10 @@ class Thunder(Policy):
             self._resumed.pop(trajectory.id, None)  # not taken up since the last time: decide afresh
         free = self._free(fleet)
         for trajectory in sorted(self._select(free, fleet), key=lambda t: -t.context):
-            engine = max(able(trajectory, list(free), fleet), key=lambda engine: free[engine])
+            engines = able(trajectory, list(free), fleet)
+            if not engines:
+                continue  # in a tool, and with the limit of its last turn too large for any
+            engine = max(engines, key=lambda engine: free[engine])
             if trajectory.context + self.growth <= free[engine]:
                 self._resumed[trajectory.id] = engine
                 free[engine] -= trajectory.context + self.growth

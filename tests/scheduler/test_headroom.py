@@ -381,3 +381,61 @@ def test_every_switch_is_on_until_it_is_turned_off(switch: str) -> None:
 def test_a_spec_that_says_nothing_sensible_is_named(spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_policy(spec)
+
+
+def test_a_warm_turn_does_not_move_to_the_engine_that_is_kept_for_the_first_that_waits() -> None:
+    core = Core("headroom:reserve=off", 32_768, 32_768)
+    core.fleet.costs.prefill, core.fleet.costs.attention = 1e-6, 0.0
+    for number in range(2 * MARGIN + 4):
+        core.rest(f"t{number}", 400, then=500)
+    one, *others = core.fleet.held("e0")
+    core.headroom.migrate = False
+    for trajectory in others:
+        core.ready(trajectory.id, 600)
+    core.headroom.migrate = True
+    assert core.ready("head", 30_000) == [Hold("head", Reason.KV_FULL)]
+    assert core.ready(one.id, 510)[0] == Dispatch(one.id, "e0", Reason.WARM)  # e1, in tools only, is saved
+    core.ended("head", failed=True)
+    assert core.ready(core.fleet.in_tools("e1")[0].id, 510)  # the queue is empty again
+
+
+def test_what_has_outgrown_its_home_goes_to_a_larger_engine() -> None:
+    core = Core("headroom:reserve=off", 1600, 16_000)
+    core.ready("big", 8000)
+    core.rest("a", 400, then=1200)
+    assert core.fleet.trajectories["a"].home == "e0"
+    decisions = core.ready("a", 1500, limit=400)
+    assert Dispatch("a", "e1", Reason.RETURNED) in decisions
+
+
+def test_new_weights_do_not_put_one_that_has_waited_behind_those_that_came_later() -> None:
+    core = Core("headroom:reserve=off", 1600)
+    core.rest("old", 160, then=400)
+    core.caches_dropped()
+    core.ready("full", 1400)
+    core.ready("old", 400, prompt=160)
+    core.now = PATIENCE * core.fleet.cycle_s + 1
+    core.ready("new", 160)
+    core.caches_dropped()
+    assert dispatched(core.ended("full", failed=False)) == ["old", "new"]
+
+
+def test_holds_that_are_over_are_not_remembered_behind_one_that_lasts() -> None:
+    core = Core("headroom", 1 << 20, is_known=True)
+    core.rest("hangs", 64)
+    core.ready("t", 64)
+    for _ in range(2000):
+        core.turn_ended("t", context=64)
+        core.now += 0.01
+        core.ready("t", 64)
+    assert len(core.headroom._expiries) < 200
+
+
+def test_a_lost_engine_does_not_count_as_one_with_room() -> None:
+    core = Core("headroom:reserve=off", 1600, 1600)
+    core.ready("a", 1200)
+    core.ready("b", 1200)
+    core.engine_lost("e1")
+    core.turn_abandoned("b")
+    assert core.ready("c", 1000) == [Hold("c", Reason.KV_FULL)]
+    assert max(core.headroom._room, core.headroom._empty) < 1000

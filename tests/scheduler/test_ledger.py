@@ -104,3 +104,14 @@ def test_growing_and_releasing_change_the_arrays() -> None:
     assert kv.changes == before + 1
     assert kv.tokens.tolist() == kv.counted.tolist() == [0, 0]
     assert not kv._holders
+
+
+def test_what_siblings_that_describe_their_prompt_differently_hold_is_given_back_whole() -> None:
+    kv = KvLedger({"a": Capacity(16_000, 16)})
+    kv.hold("a", "g.0", (Segment("common", 320), Segment("g", 960)), 1200)
+    kv.hold("a", "g.1", (Segment("g", 960),), 1200)
+    assert kv.used("a") >= 75
+    kv.release("g.0")
+    kv.release("g.1")
+    assert kv.used("a") == 0
+    assert kv.tokens[0] == 0
