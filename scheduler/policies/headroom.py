@@ -42,7 +42,7 @@ from ..trajectory import State, Trajectory
 Vector = NDArray[np.float64]
 TUNE_EVERY = 64  # events between two looks at the speed that engines have shown
 PATIENCE = 40  # turns' time that an era lasts: a waiting turn goes before all of later eras
-RAISE, LOWER = 0.05, 0.02  # what a preemption adds to ``kept``, and a calm turn takes away again
+RAISE = 0.05  # what a preemption adds to ``kept``
 LEAST = 0.2  # of the reserve that is always kept
 MARGIN = 2  # turns more than on the least busy engine, beyond which a warm turn may move
 PAYS = 2.0  # times the prefill that a move costs: what it has to gain
@@ -145,7 +145,8 @@ class Headroom(Policy):
                 heapq.heapify(self._expiries)
         if self.reserve and self.adapt and trajectory.home is not None:
             index = fleet.index(trajectory.home)
-            step = RAISE * preemptions if preemptions else -LOWER
+            calm = 1 / max(fleet.ledger.counted[index], 1)
+            step = RAISE * preemptions if preemptions else -calm
             self._raised[index] = min(max(self._raised[index] + step, 0.0), 1.0)
 
     def wake_at(self, fleet: FleetState) -> float | None:
@@ -176,7 +177,9 @@ class Headroom(Policy):
         KV is computed anew, which takes T seconds of it. Until then one trajectory more makes 1/n of the
         progress of n, in the share ``worth`` of a step that it does not lengthen. So it is worth its place if
         that lasts for n * T / worth seconds: that many turns of growth have to fit, ``LEAST`` at least and
-        one at most, and more after preemptions. One, until the engines' speed is known.
+        one at most. One is kept until the engines' speed is known, and as long as turns are in step: those
+        that start together grow together. Each turn without a preemption takes 1/n of that away, and each
+        preemption adds ``RAISE``.
         """
         if self._kept_at != fleet.revision:
             self._kept_at = fleet.revision
@@ -285,7 +288,7 @@ class Headroom(Policy):
         if fleet.revision - self._tuned < TUNE_EVERY:
             return
         if self._tuned < 0:
-            self._raised = np.zeros(len(fleet.ids))
+            self._raised = np.ones(len(fleet.ids))
         self._tuned = fleet.revision
         alive = max(np.count_nonzero(fleet.capacities), 1)
         worth = fleet.costs.idle_share(fleet.turns.sum() / alive, fleet.running_tokens.sum() / alive)

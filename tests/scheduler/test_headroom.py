@@ -84,6 +84,19 @@ def test_all_of_the_reserve_is_kept_until_the_speed_of_engines_is_known() -> Non
     assert kept_after("headroom", calm=10, preemptions=0, is_known=False) == (1, 1)
 
 
+def test_the_reserve_is_kept_until_each_trajectory_of_the_engine_has_had_a_turn() -> None:
+    core = Core("headroom", 1 << 20, is_known=True)
+    core.fleet.costs.prefill, core.fleet.costs.attention = 1e-9, 0.0
+    for number in range(100):
+        core.ready(f"t{number}", 64)
+    kept = []
+    for number in range(100):
+        core.turn_ended(f"t{number}", context=64)
+        kept.append(float(core.headroom.kept(core.fleet)[0]))
+    assert kept == sorted(kept, reverse=True)
+    assert (kept[0], kept[49], kept[-1]) == pytest.approx((0.99, 0.5, LEAST), abs=1e-3)
+
+
 def test_more_of_the_reserve_is_kept_where_prefill_costs_more() -> None:
     kept = [kept_after("headroom", calm=1, preemptions=0, prefill=p)[0] for p in (1e-9, 5e-4, 1e-3, 1.0)]
     assert kept == sorted(kept)
