@@ -25,4 +25,12 @@ def load_hardware(name_or_path: str) -> Hardware:
             f"there is no hardware profile {name_or_path!r}; give one of {', '.join(HARDWARE_NAMES)}, "
             "or the path of a TOML file"
         )
-    return load_config(file, Hardware)
+    hardware = load_config(file, Hardware)
+    if hardware.max_num_seqs > hardware.max_batched_tokens:
+        raise InputError(
+            f"{file}: max_num_seqs is {hardware.max_num_seqs}, and max_batched_tokens only "
+            f"{hardware.max_batched_tokens}; each running turn takes a token a step"
+        )
+    if hardware.kv_tokens < hardware.block_size:
+        raise InputError(f"{file}: kv_tokens is less than one block of {hardware.block_size} tokens")
+    return hardware

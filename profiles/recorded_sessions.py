@@ -180,6 +180,8 @@ def _parse(line: bytes, place: str) -> Session:
         raise InputError(f"{place}: not a recorded session: {error}") from error
     if not session.turns:
         raise InputError(f"{place}: session {session.id} has no turns")
+    if session.tool_tokens < 0 or session.system_tokens < 0:
+        raise InputError(f"{place}: session {session.id} has a system prompt of negative length")
     if any(turn.prompt < 1 or turn.generated < 0 for turn in session.turns):
         raise InputError(f"{place}: session {session.id} has a turn without a prompt, or of negative length")
     return session

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 _Seconds = Annotated[float, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=1)]
 
 
 class StepTime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,10 +55,10 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     source: str
     measured: bool
     step: StepTime
-    kv_tokens: int
-    block_size: int = 16
-    max_num_seqs: int = 256
-    max_batched_tokens: int = 8192
-    max_context: int = 131072
-    weight_update_s: float = 1.0
+    kv_tokens: _Count
+    block_size: _Count = 16
+    max_num_seqs: _Count = 256
+    max_batched_tokens: _Count = 8192
+    max_context: _Count = 131072
+    weight_update_s: _Seconds = 1.0
     error: str = ""  # what the simulation was off by against real runs, for every table that uses it

@@ -13,9 +13,12 @@ def numbers(option: str, text: str, kind: Callable[[str], T]) -> list[T]:
     try:
         read = [kind(part) for part in _parts(text)]
     except ValueError:
-        raise InputError(f"{option} {text}: give numbers with commas between them, such as 1,2") from None
+        whole = "whole " if kind is int else ""
+        raise InputError(
+            f"{option} {text}: give {whole}numbers with commas between them, such as 1,2"
+        ) from None
     if not read:
-        raise InputError(f"{option}: give at least one number")
+        raise InputError(f"{option} {text!r}: give at least one number")
     return list(dict.fromkeys(read))
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
@@ -22,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, InputError
 from headway.profiles.bench.cell import task_of
 from headway.profiles.bench.measure import measure_simulated
 from headway.profiles.bench.page import html_page
@@ -37,8 +38,10 @@ from headway.profiles.suites import NAMES as SUITES
 from .bench_options import names, numbers, specs
 from .bench_tables import print_report
 from .endings import finally_all, try_all
-from .output_file import write_json
+from .output_file import write_json, write_whole
 from .runtime import Interrupted
+
+T = TypeVar("T")
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +82,11 @@ def run_scheduling(
     choice: Choice, *, jobs: int, json_file: Path | None, html_file: Path | None, console: Console
 ) -> Report:
     """Measure everything that was asked for; raises ``HeadwayError`` where a policy failed."""
-    plan = make_plan(choice)
-    arms = plan.arms()
+    if json_file is not None and json_file == html_file:
+        raise InputError(f"--json and --html both name {json_file}; give two files")
+    with _interruptible():
+        plan = make_plan(choice)
+        arms = plan.arms()
     header = make_header(
         shlex.join(["headway", *sys.argv[1:]]),
         plan.hardware,
@@ -110,17 +116,21 @@ def run_scheduling(
 
 def make_plan(choice: Choice) -> Plan:
     """Fill in the defaults and read what was asked for; raises ``InputError``."""
+    if choice.max_context is not None and choice.trace is None:
+        raise InputError("--max-context says where recorded sessions end; give them with --trace")
+    if choice.groups is not None and choice.pressures is not None:
+        raise InputError("--groups and --pressures both say how much work there is; give one of them")
     default = _REAL if choice.real else _QUICK if choice.quick else _FULL
-    hardware = load_hardware(choice.hardware or default.hardware)
-    policies = choice.policies or default.policies
-    chosen = specs(policies) if policies else default_policies(sweep_caps=choice.sweep_caps)
+    hardware = load_hardware(_given(choice.hardware, default.hardware))
+    policies = _given(choice.policies, default.policies)
+    chosen = specs(policies) if policies is not None else default_policies(sweep_caps=choice.sweep_caps)
     suites = choice.suites if choice.suites is not None else ("" if choice.trace else default.suites)
     return Plan(
         hardware=hardware,
         kv_tokens=choice.kv_tokens or hardware.kv_tokens,
         suites=names(suites),
-        pressures=numbers("--pressures", choice.pressures or default.pressures, float),
-        engines=numbers("--engines", choice.engines or default.engines, int),
+        pressures=numbers("--pressures", _given(choice.pressures, default.pressures), float),
+        engines=numbers("--engines", _given(choice.engines, default.engines), int),
         seeds=list(range(choice.seeds or default.seeds)),
         policies=list(dict.fromkeys([*chosen, *(ablations() if choice.ablate else [])])),
         groups=choice.groups,
@@ -129,6 +139,10 @@ def make_plan(choice: Choice) -> Plan:
         else None,
         sweep_caps=choice.sweep_caps,
     )
+
+
+def _given(value: T | None, default: T) -> T:
+    return default if value is None else value
 
 
 def _notes(plan: Plan) -> list[str]:
@@ -204,7 +218,4 @@ class _Progress:
 
 
 def _write_page(path: Path, report: Report) -> None:
-    try:
-        path.write_text(html_page(report), encoding="utf-8")
-    except OSError as error:
-        raise HeadwayError(f"{path}: cannot write: {error.strerror}") from error
+    write_whole(path, html_page(report).encode())

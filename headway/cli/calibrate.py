@@ -50,6 +50,7 @@ def calibrate(
     """
     from headway.profiles.calibration import LOADS, Load
     from headway.profiles.real_engines import RealEngines
+    from headway.scheduler import make_policy
 
     from .calibration import Check, run_calibration
 
@@ -64,4 +65,6 @@ def calibrate(
     )
     loads = [Load(clients=n) for n in numbers("--clients", clients, int)] if clients else list(LOADS)
     check = Check(policies=specs(against), pressure=pressure)
+    for spec in check.policies:
+        make_policy(spec)  # an unknown one is said before engines start
     run_calibration(what, loads, check=check, out=out, console=Console())

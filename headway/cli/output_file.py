@@ -23,8 +23,12 @@ def writable(path: Path | None) -> Path | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is there whole or not at all; a link, a pipe or a device is written through."""
-    text = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
+    """Write a JSON file, as ``write_whole`` does."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(value)) + b"\n")
+
+
+def write_whole(path: Path, text: bytes) -> None:
+    """Write a file that is there whole or not at all; a link, a pipe or a device is written through."""
     through = path.is_symlink() or (path.exists() and not path.is_file())
     target = path if through else path.with_name(path.name + ".partial")
     try:

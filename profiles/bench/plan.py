@@ -17,6 +17,8 @@ from .claims import DEFAULT, FIRST_COME
 from .pool import Arm
 from .sweep import SWEPT, swept_specs
 
+MOST_PRESSURE = 1000  # workloads beyond it take longer to make than anybody waits
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to run. ``policies`` are specs of ``make_policy``; ``groups`` overrides the pressures."""
@@ -51,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _reached(self, cell: Cell) -> float:
         """The pressure by which a cell of so many groups is called: that of the first seed."""
-        return round(task_of(msgspec.structs.replace(cell, seed=self.seeds[0])).pressure, 2)
+        return float(f"{task_of(msgspec.structs.replace(cell, seed=self.seeds[0])).pressure:.2g}")
 
     def arms(self) -> list[Arm]:
         """Every cell with every policy; raises ``InputError`` for what cannot be run."""
@@ -72,10 +74,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             make_policy(spec)
         if not (self.suites or self.trace) or not self.policies:
             raise InputError("nothing to run: name at least one suite (or a trace) and one policy")
-        if any(pressure <= 0 for pressure in self.pressures):
-            raise InputError("a pressure is a number above 0, such as 0.5 or 3")
-        if any(engines < 1 for engines in self.engines):
-            raise InputError("at least one engine is needed")
+        for pressure in self.pressures:
+            if not 0 < pressure <= MOST_PRESSURE:
+                raise InputError(
+                    f"--pressures {pressure:g}: a pressure is a number above 0 and at most {MOST_PRESSURE}, "
+                    "such as 0.5 or 3"
+                )
+        for engines in self.engines:
+            if engines < 1:
+                raise InputError(f"--engines {engines}: at least one engine is needed")
 
 
 def default_policies(*, sweep_caps: bool) -> list[str]:

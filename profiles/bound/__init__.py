@@ -5,8 +5,9 @@ The machine is that of ``headway/engine/simulated``: E engines of C cached token
 + prefill * p + decode * n + kv_read * r + attention * sum(p_i c_i)`` seconds. Let a turn with a prompt of c
 tokens generate g of them: the first comes with the last of its prefill, each of the other g - 1 from a step
 that reads c + j tokens, its own included (j = 1..g-1). ``system`` tokens are common to all prompts, P more
-to the m trajectories of a group; what is left of a context is private. Each bound is derived in its own
-module: the work and the critical path, the crowd, the KV cache.
+to the m trajectories of a group; what is left of a context is private. Turns that have begun run to their
+end: a schedule that stopped them to let prefill write each next token would pay less ``kv_read``, and is not
+covered. Each bound is derived in its own module: the work and the critical path, the crowd, the KV cache.
 """
 
 import msgspec

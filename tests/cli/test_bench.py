@@ -72,10 +72,11 @@ def test_a_trace_is_played_and_its_caveats_are_said(tmp_path: Path) -> None:
     }
     (tmp_path / "trace.jsonl").write_text(json.dumps(session) + "\n")
     done = bench(
-        tmp_path, "--trace", "trace.jsonl", "--groups", "20", "--engines", "1", "--seeds", "1",
-        "--policies", "headroom",
+        tmp_path, "--trace", "trace.jsonl", "--groups", "1", "--engines", "1", "--seeds", "1",
+        "--policies", "headroom", "--html", "out.html",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.html").is_file()
     assert "trace, 1 engine:" in done.stdout
     assert "clipped to 60 s" in done.stdout
 
@@ -85,6 +86,15 @@ def test_bad_input_is_said_in_one_line(tmp_path: Path) -> None:
         (["--suites", "chess"], "no suite is named 'chess'"),
         (["--policies", "capped:limit=x"], "policy capped"),
         (["--pressures", "high"], "--pressures high: give numbers"),
+        (["--pressures", ""], "--pressures '': give at least one number"),
+        (["--pressures", "nan"], "--pressures nan: a pressure is a number above 0"),
+        (["--pressures", "inf"], "--pressures inf: a pressure is a number above 0"),
+        (["--policies", ""], "nothing to run"),
+        (["--engines", "2.5"], "--engines 2.5: give whole numbers"),
+        (["--engines", "0"], "--engines 0: at least one engine"),
+        (["--max-context", "5"], "give them with --trace"),
+        (["--groups", "2", "--pressures", "1"], "give one of them"),
+        (["--json", "same", "--html", "same"], "--json and --html both name same"),
         (["--hardware", "abacus"], "abacus"),
         (["--kv-tokens", "1000"], "contexts grow to"),
         (["--trace", "none.jsonl"], "none.jsonl: cannot read"),

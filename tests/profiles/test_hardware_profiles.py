@@ -4,9 +4,11 @@ import pytest
 
 from headway.engine.simulated import SimulatedEngine
 from headway.errors import InputError
+from headway.profiles import hardware_profiles
 from headway.profiles.hardware_profiles import HARDWARE_NAMES, load_hardware
 
 HEAD = 128
+PROFILES = Path(hardware_profiles.__file__).parent / "hardware"
 H100, MI300X = (80e9, 3.35e12 * 0.8), (192e9, 5.3e12 * 0.8)
 
 
@@ -92,3 +94,21 @@ def test_an_unknown_key_is_named_with_the_nearest_that_there_is(tmp_path: Path) 
     )
     with pytest.raises(InputError, match=r"\[step\] has no key `prefil`; did you mean `prefill`"):
         load_hardware(str(file))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("block_size = 0", "block_size"),
+        ("max_batched_tokens = 100", "max_num_seqs is 256, and max_batched_tokens only 100"),
+        ("kv_tokens = 8", "less than one block"),
+    ],
+)
+def test_sizes_that_make_no_engine_are_refused_with_the_file(tmp_path, line: str, said: str) -> None:
+    shipped = (PROFILES / "h100-14b.toml").read_text()
+    key = line.split(" = ")[0]
+    file = tmp_path / "odd.toml"
+    file.write_text("\n".join(line if old.startswith(key) else old for old in shipped.splitlines()))
+    with pytest.raises(InputError, match=said) as refused:
+        load_hardware(str(file))
+    assert "odd.toml" in str(refused.value)
