@@ -29,6 +29,7 @@ class CommonPrefixes:
         """What the prompt begins with that other groups share, if anything, and the group's own part."""
         known = self._groups.get(group)
         if known is not None and known[-1].end == len(prompt):
+            self._groups.move_to_end(group)
             return known
         common = max((_common(prompt, kind) for kind in self._kinds), default=0)
         roots = [root for root, tokens in self._roots.items() if prompt[: root.end] == tokens]

@@ -54,9 +54,9 @@ class EngineCost:
         """The share of a step that more turns would not lengthen: what one more of them is worth (0..1)."""
         return self.step / (self.step + self.decode * turns + self.read * tokens)
 
-    def prefill_s(self, context: Tokens, start: float = 0.0) -> Tokens:
-        """Seconds to prefill the tokens from ``start`` to ``context`` (one, or an array of them)."""
-        return self.prefill * (context - start) + self.attention * pairs(context, start)
+    def prefill_s(self, context: Tokens) -> Tokens:
+        """Seconds to prefill a context of so many tokens, or contexts of an array of them."""
+        return self.prefill * context + self.attention * pairs(context)
 
     def observe(
         self,

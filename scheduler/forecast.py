@@ -135,6 +135,7 @@ class GrowthForecast:
             group = self._groups[name] = _Group()
             if len(self._groups) > GROUPS:
                 self._groups.popitem(last=False)
+        self._groups.move_to_end(name)
         group.turns += 1
         group.grew += tokens
         group.usual += self._by_turn[turn].blend(self._all.mean or tokens, 0)[0]

@@ -6,8 +6,8 @@ like the latest ``KEPT`` ones, to give up after s seconds costs on average
     E[min(X, s)] + P(X > s) * break_even
 
 and the best s is the one that costs least, among the waits that were seen. Beyond the longest of these
-nothing is known, so that what is held to there is held for ``break_even`` longer, as it is where nothing is
-known at all: ski rental, which never costs more than twice what foresight would (Karlin and others,
+nothing is known, so that what is held to there is held for ``break_even`` longer. Where nothing is known at
+all that is ski rental, which never costs more than twice what foresight would (Karlin and others,
 Algorithmica 11, 1994). A wait that has not ended is not seen yet.
 """
 

@@ -81,6 +81,7 @@ class Headroom(Policy):
     _room: float = field(init=False, repr=False, default=0.0)  # most tokens to spare on an engine in use
     _empty: float = field(init=False, repr=False, default=0.0)  # cache of the largest engine that is not
     _least_kept: float = field(init=False, repr=False, default=1.0)
+    _means: dict[tuple[int, int], float] = field(init=False, repr=False, default_factory=dict)  # of growth
     _failed: tuple[Any, ...] | None = field(init=False, repr=False, default=None)
     _room_at: tuple[int, int] = field(init=False, repr=False, default=(-1, -1))
     _tuned: int = field(init=False, repr=False, default=-TUNE_EVERY)
@@ -219,14 +220,17 @@ class Headroom(Policy):
             self._room, self._least_kept, self._room_at = float(room.max()), float(self.kept(fleet).min()), at
             self._empty = float(np.where(is_empty, fleet.capacities, 0).max())
             self._failed = None
+            self._means.clear()
         if self._failed == _size(trajectory):
             return False  # a sibling of its size has just failed
         if trajectory.context + trajectory.turn_limit <= self._empty:
             return True
         if trajectory.private > self._room:
             return False
-        mean, _ = fleet.forecast.growth(trajectory.turn, trajectory.turn_limit, fleet.now)
-        return trajectory.private + self._least_kept * mean <= self._room
+        kind = trajectory.turn, trajectory.turn_limit
+        if kind not in self._means:
+            self._means[kind] = fleet.forecast.growth(*kind, fleet.now)[0]
+        return trajectory.private + self._least_kept * self._means[kind] <= self._room
 
     def _wait(self, trajectory: Trajectory, is_head: bool, fleet: FleetState) -> Wait:
         """Let a turn wait; for the first of all, the engine with most room is saved from those behind it."""

@@ -147,5 +147,3 @@ def test_the_seconds_of_a_prefill_are_those_of_its_tokens_and_of_what_each_atten
     known = EngineCost(1)
     known.prefill, known.attention = 1e-4, 1e-8
     assert known.prefill_s(1000) == pytest.approx(0.1 + 1e-8 * 500_000)
-    whole, first = known.prefill_s(5000), known.prefill_s(3000)
-    assert known.prefill_s(5000, 3000) == pytest.approx(whole - first)
