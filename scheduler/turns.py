@@ -8,7 +8,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -226,10 +225,9 @@ class Turns:
             self._alarm = asyncio.get_running_loop().call_at(wake_at, self._wake)
 
     def _wake(self) -> None:
-        """Let time pass for the core."""
+        """Let time pass for the core; an error goes to all that wait, and to the loop's handler."""
         self._alarm = None
-        with suppress(Exception):  # those that wait have learned of it
-            self._decide(self._dispatcher.wake)
+        self._decide(self._dispatcher.wake)
 
     def _fail(self, error: Exception) -> None:
         for waiting in self._waiting.values():
