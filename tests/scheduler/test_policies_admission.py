@@ -164,3 +164,25 @@ def test_options_that_make_no_sense_are_refused() -> None:
     for make in (lambda: Thunder(tick_s=-1), lambda: Aimd(poll_s=0)):
         with pytest.raises(InputError):
             make()
+
+
+def test_aimd_asks_for_no_timer_when_every_engine_is_lost() -> None:
+    now = 0.0
+    core = Dispatcher({"a": Capacity(1600, 16)}, Aimd(), clock=lambda: now)
+    core.turn_ready("t", group="t", prompt=64, context=64, turn_limit=16)
+    core.turn_ended("t", context=80)
+    core.engine_lost("a")
+    assert core.live == 1
+    assert core.wake_at() is None
+
+
+def test_thunder_passes_over_a_paused_program_whose_last_limit_would_fit_no_engine() -> None:
+    now = 0.0
+    core = Dispatcher({"a": Capacity(1600, 16)}, Thunder(), clock=lambda: now)
+    core.turn_ready("t", group="t", prompt=64, context=400, turn_limit=1200)
+    core.turn_ended("t", context=800)
+    core.caches_dropped()  # it is paused, with a limit that no longer fits
+    now = core.wake_at()
+    assert now == 5.0
+    core.wake()
+    assert core.live == 1
