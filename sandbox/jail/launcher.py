@@ -41,13 +41,20 @@ def main(arguments: str) -> NoReturn:
     control = socket.socket(fileno=config["control"])
     try:
         zygote = _prepare(control, config)
-        control.sendall(b"R")
+        _report(control, b"R")
     except _StepFailed as error:
-        control.sendall(f"E{error}".encode())
+        _report(control, f"E{error}".encode())
         os._exit(1)
     try:
         zygote.serve()
     finally:
+        os._exit(0)
+
+
+def _report(control: socket.socket, message: bytes) -> None:
+    try:
+        control.sendall(message)
+    except (BrokenPipeError, ConnectionResetError):  # whoever started this zygote no longer waits for it
         os._exit(0)
 
 

@@ -134,6 +134,27 @@ def test_end_of_the_parent_leaves_no_process(way):
     await_end([*left, root])
 
 
+IMPATIENT = """
+import asyncio
+from headway.sandbox.flavour import Flavour
+from headway.sandbox.jail.confinement import Isolation
+from headway.sandbox.zygote import launch
+
+async def main():
+    starting = asyncio.create_task(launch(Flavour.BARE, Isolation.NAMESPACES))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_start_that_is_given_up_ends_without_a_word():
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def await_end(left: list[psutil.Process]) -> None:
     deadline = time.monotonic() + 60
     while alive := [process for process in left if process.is_running() and process.status() != "zombie"]:
