@@ -3,7 +3,7 @@
 from .errors import SandboxError
 from .executor import ZygoteSandbox
 from .probe import Capability, probe
-from .result import Limits, Result, Sandbox, Snippet, Status, Tier
+from .result import Limits, Result, Sandbox, Session, Snippet, Status, Tier
 from .verify import verify
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Result",
     "Sandbox",
     "SandboxError",
+    "Session",
     "Snippet",
     "Status",
     "Tier",

@@ -21,6 +21,7 @@ class Status(StrEnum):
     MEMORY_LIMIT = "memory_limit"
     OUTPUT_LIMIT = "output_limit"
     KILLED = "killed"
+    EXPIRED = "expired"
     SANDBOX_ERROR = "sandbox_error"
     WORKER_LOST = "worker_lost"
 
@@ -57,7 +58,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The structured answer to one snippet.
 
     ``stdout`` and ``stderr`` are decoded with replacement; where a stream exceeded its limit the head and
-    the tail are kept and ``*_dropped`` counts the bytes left out between them.
+    the tail are kept and ``*_dropped`` counts the bytes left out between them. ``replayed`` is how many
+    earlier cells of a session had to run again to bring its state back, after its process was lost.
     """
 
     status: Status
@@ -72,11 +74,34 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_bytes: int = 0
     tier: Tier
     attempt: int = 1
+    replayed: int = 0
 
     @property
     def is_sandbox_fault(self) -> bool:
         """Whether the sandbox failed, rather than the code in it."""
         return self.status in (Status.SANDBOX_ERROR, Status.WORKER_LOST)
+
+
+class Session(Protocol):
+    """State that is kept between the calls of one trajectory. One cell runs at a time."""
+
+    async def run(self, snippet: Snippet) -> Result:
+        """Run one cell on the state that the last good cell left.
+
+        Wall, CPU and output limits are the snippet's; memory, disk and processes are the session's own. A
+        cell that ends in an exception keeps what it had done by then, as in a notebook; one that is cut off
+        (a limit, a crash) leaves the state as it was before. ``EXPIRED``: the session is gone, and with it
+        its state.
+        """
+        ...
+
+    async def branch(self) -> "Session":
+        """Return a second session that goes on from this state, independently of this one."""
+        ...
+
+    async def close(self) -> None:
+        """End the session and free what it holds; calls that follow end as ``EXPIRED``."""
+        ...
 
 
 class Sandbox(Protocol):
@@ -89,6 +114,14 @@ class Sandbox(Protocol):
 
     async def run(self, snippet: Snippet) -> Result:
         """Run one snippet to its end or to its first limit."""
+        ...
+
+    async def open_session(self, limits: Limits | None = None, *, idle_s: float = 1800.0) -> Session:
+        """Open a session; one that is not used for ``idle_s`` seconds expires.
+
+        Raises:
+            SandboxError: as many sessions are live as may be, or none could be started.
+        """
         ...
 
     async def close(self) -> None:

@@ -93,6 +93,8 @@ def render_result(result: Result, limits: Limits) -> str:
             note = f"OutputLimitError: more than {limits.output_bytes >> 10} KiB of output."
         case Status.KILLED:
             note = f"Killed by signal {result.signal}."
+        case Status.EXPIRED:
+            note = "SessionExpiredError: the variables of earlier calls are gone."
         case Status.SANDBOX_ERROR | Status.WORKER_LOST:
             raise ValueError(f"{result.status} is the sandbox's own fault and is never shown to a model")
     return f"{output}\n{note}" if output else note
