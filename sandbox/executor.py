@@ -15,12 +15,13 @@ from typing import Self
 from .errors import IsolationUnavailable, SandboxError, WorkerLost
 from .flavour import Flavour, flavour_of
 from .jail.confinement import Isolation
+from .pool import Pool
 from .remedy import remedy_for
-from .result import Result, Snippet, Status, Tier
+from .result import Limits, Result, Snippet, Status, Tier
+from .session import ZygoteSession
 from .verdict import judge, lost
 from .wire import Call
-from .worker import Worker
-from .zygote import Launch, Zygote, launch
+from .zygote import Launch, launch
 
 _ATTEMPTS = 3
 _CANARY = Snippet(code="import os\nraise SystemExit(0 if os.getpid() == 1 else 3)")
@@ -29,22 +30,19 @@ _CANARY = Snippet(code="import os\nraise SystemExit(0 if os.getpid() == 1 else 3
 class ZygoteSandbox:
     """The sandbox of one machine. ``start`` makes one; it belongs to the event loop that started it."""
 
-    def __init__(self, *, workers: int, isolation: Isolation, launch: Launch) -> None:
-        self._isolation = isolation
+    def __init__(self, *, workers: int, max_sessions: int, isolation: Isolation, launch: Launch) -> None:
         self._tier = Tier(isolation.value)
-        self._launch = launch
         self._capacity = asyncio.Semaphore(workers)
-        self._zygotes: dict[Flavour, Zygote] = {}
-        self._starting = {flavour: asyncio.Lock() for flavour in Flavour}
-        self._idle: dict[Flavour, list[Worker]] = {flavour: [] for flavour in Flavour}
-        self._busy: set[Worker] = set()
-        self._closed = False
+        self._pool = Pool(isolation, launch)
+        self._max_sessions = max_sessions
+        self._sessions: set[ZygoteSession] = set()
 
     @classmethod
     async def start(
         cls,
         *,
         workers: int | None = None,
+        max_sessions: int = 1024,
         allow_tier_c: bool = False,
         unsafe_no_isolation: bool = False,
         launch: Launch = launch,
@@ -53,6 +51,8 @@ class ZygoteSandbox:
 
         Args:
             workers: how many snippets may run at once; by default the processors that this process may use.
+            max_sessions: how many sessions may be live at once, branches counted. Each is one stopped process
+                and its slot, a few MiB beside what its variables hold.
             allow_tier_c: where namespaces are refused, accept a seccomp filter and limits alone. Such code
                 can read whatever an unprivileged user of this machine can.
             unsafe_no_isolation: run code unconfined; for unit tests only.
@@ -64,32 +64,35 @@ class ZygoteSandbox:
         if platform.system() != "Linux":
             raise SandboxError("The sandbox needs Linux: it isolates code with its namespaces and seccomp.")
         workers = workers or len(os.sched_getaffinity(0))
+
+        async def started(isolation: Isolation) -> Self:
+            sandbox = cls(workers=workers, max_sessions=max_sessions, isolation=isolation, launch=launch)
+            await sandbox._prove(isolation)
+            return sandbox
+
         if unsafe_no_isolation:
             warnings.warn("the sandbox runs code WITHOUT ISOLATION", RuntimeWarning, stacklevel=2)
-            return await cls._started(workers, Isolation.UNSAFE, launch)
+            return await started(Isolation.UNSAFE)
         try:
-            return await cls._started(workers, Isolation.NAMESPACES, launch)
+            return await started(Isolation.NAMESPACES)
         except IsolationUnavailable as error:
             if not allow_tier_c:
                 raise SandboxError(f"{error} {remedy_for(error)}") from error
             warnings.warn(f"{error} Code runs without namespaces (tier C).", RuntimeWarning, stacklevel=2)
-            return await cls._started(workers, Isolation.FILTER_ONLY, launch)
+            return await started(Isolation.FILTER_ONLY)
 
-    @classmethod
-    async def _started(cls, workers: int, isolation: Isolation, launch: Launch) -> Self:
-        sandbox = cls(workers=workers, isolation=isolation, launch=launch)
+    async def _prove(self, isolation: Isolation) -> None:
         try:
-            await sandbox._release(await sandbox._acquire(Flavour.BARE), Flavour.BARE)
+            self._pool.release(await self._pool.acquire(Flavour.BARE), Flavour.BARE)
             if isolation is Isolation.NAMESPACES:
-                result = await sandbox.run(_CANARY)
+                result = await self.run(_CANARY)
                 if result.status is not Status.OK:
                     raise IsolationUnavailable("first run", f"{result.status} {result.stderr.strip()[-200:]}")
         except BaseException as error:
-            await sandbox.close()
+            await self.close()
             if isinstance(error, WorkerLost):
                 raise IsolationUnavailable("slot", str(error)) from error
             raise
-        return sandbox
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,7 +110,7 @@ class ZygoteSandbox:
     @property
     def process_ids(self) -> list[int]:
         """The processes of this machine below which everything that the sandbox runs lives."""
-        return [zygote.pid for zygote in self._zygotes.values()]
+        return self._pool.process_ids
 
     async def run(self, snippet: Snippet) -> Result:
         """Run one snippet to its end or to its first limit; wait for a free worker first."""
@@ -115,66 +118,53 @@ class ZygoteSandbox:
         async with self._capacity:
             for attempt in range(1, _ATTEMPTS):
                 result = await self._attempt(call, flavour, snippet, attempt)
-                if self._closed or not result.is_sandbox_fault:
+                if self._pool.is_closed or not result.is_sandbox_fault:
                     return result
             return await self._attempt(call, flavour, snippet, _ATTEMPTS)
 
+    async def open_session(self, limits: Limits | None = None, *, idle_s: float = 1800.0) -> ZygoteSession:
+        """Open a session, whose first cell starts its process; see ``Sandbox.open_session``."""
+        if self._pool.is_closed:
+            raise SandboxError("The sandbox is closed.")
+        return ZygoteSession(
+            self._pool,
+            self._capacity,
+            limits=limits or Limits(),
+            idle_s=idle_s,
+            tier=self._tier,
+            on_begin=self._admit,
+            on_end=self._sessions.discard,
+        )
+
     async def close(self) -> None:
-        """Stop every worker; runs in flight or waiting end as ``WORKER_LOST``."""
-        self._closed = True
-        for worker in [*self._busy, *(worker for idle in self._idle.values() for worker in idle)]:
-            worker.close()
-        self._idle = {flavour: [] for flavour in Flavour}
-        for flavour in Flavour:
-            async with self._starting[flavour]:
-                zygote = self._zygotes.pop(flavour, None)
-                if zygote is not None:
-                    await zygote.close()
+        """Stop every worker; runs in flight or waiting end as ``WORKER_LOST``, sessions as ``EXPIRED``."""
+        for session in list(self._sessions):
+            await session.close()
+        await self._pool.close()
+
+    def _admit(self, session: ZygoteSession) -> None:
+        if len(self._sessions) >= self._max_sessions:
+            raise SandboxError(
+                f"{len(self._sessions)} sessions are live, as many as may be: close some, or start the "
+                "sandbox with a higher max_sessions."
+            )
+        self._sessions.add(session)
 
     async def _attempt(self, call: Call, flavour: Flavour, snippet: Snippet, attempt: int) -> Result:
         try:
-            worker = await self._acquire(flavour)
+            worker = await self._pool.acquire(flavour)
         except (WorkerLost, IsolationUnavailable, OSError):
             return lost(self._tier, attempt)
-        self._busy.add(worker)
         try:
             ending = await worker.run(call)
         except WorkerLost:
-            worker.close()
+            self._pool.discard(worker)
             return lost(self._tier, attempt)
         except BaseException:
-            worker.close()
+            self._pool.discard(worker)
             raise
-        finally:
-            self._busy.discard(worker)
-        await self._release(worker, flavour)
+        self._pool.release(worker, flavour)
         return judge(ending, snippet.limits, self._tier, attempt)
-
-    async def _acquire(self, flavour: Flavour) -> Worker:
-        while self._idle[flavour]:
-            worker = self._idle[flavour].pop()
-            if worker.is_alive:
-                return worker
-            worker.close()
-        return await Worker.fork(await self._zygote(flavour))
-
-    async def _release(self, worker: Worker, flavour: Flavour) -> None:
-        if self._closed:
-            worker.close()
-        else:
-            self._idle[flavour].append(worker)
-
-    async def _zygote(self, flavour: Flavour) -> Zygote:
-        async with self._starting[flavour]:
-            if self._closed:
-                raise WorkerLost("the sandbox is closed")
-            zygote = self._zygotes.get(flavour)
-            if zygote is not None and not zygote.is_alive:
-                await zygote.close()
-                zygote = None
-            if zygote is None:
-                zygote = self._zygotes[flavour] = await self._launch(flavour, self._isolation)
-            return zygote
 
 
 def _call(snippet: Snippet) -> Call:

@@ -59,7 +59,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     ``stdout`` and ``stderr`` are decoded with replacement; where a stream exceeded its limit the head and
     the tail are kept and ``*_dropped`` counts the bytes left out between them. ``replayed`` is how many
-    earlier cells of a session had to run again to bring its state back, after its process was lost.
+    earlier cells of a session had to run again to bring its state back, after its process was lost;
+    ``kept`` says that the session's state now holds what this cell did.
     """
 
     status: Status
@@ -75,6 +76,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     attempt: int = 1
     replayed: int = 0
+    kept: bool = False
 
     @property
     def is_sandbox_fault(self) -> bool:

@@ -18,11 +18,12 @@ _STATUS = {
     Cause.OUTPUT: Status.OUTPUT_LIMIT,
     Cause.PROCESSES: Status.KILLED,
     Cause.FAULT: Status.SANDBOX_ERROR,
+    Cause.GONE: Status.EXPIRED,
 }
 _UNCAUGHT_EXCEPTION = 1
 
 
-def judge(ending: Ending, limits: Limits, tier: Tier, attempt: int) -> Result:
+def judge(ending: Ending, limits: Limits, tier: Tier, attempt: int, *, replayed: int = 0) -> Result:
     """Return the result of a run that a slot saw to its end."""
     code = os.waitstatus_to_exitcode(ending.wait_status)
     return Result(
@@ -38,12 +39,19 @@ def judge(ending: Ending, limits: Limits, tier: Tier, attempt: int) -> Result:
         peak_memory_bytes=ending.peak_memory_bytes,
         tier=tier,
         attempt=attempt,
+        replayed=replayed,
+        kept=ending.kept,
     )
 
 
 def lost(tier: Tier, attempt: int) -> Result:
     """Return the result of a run whose worker went away."""
     return Result(status=Status.WORKER_LOST, tier=tier, attempt=attempt)
+
+
+def expired(tier: Tier) -> Result:
+    """Return the result of a cell whose session is gone."""
+    return Result(status=Status.EXPIRED, tier=tier)
 
 
 def _status_of_exit(code: int, ending: Ending, limits: Limits) -> Status:

@@ -8,8 +8,8 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-_CALL = struct.Struct("!QQddQQQQ")
-_ENDING = struct.Struct("!BiBQQQQddQ")
+_CALL = struct.Struct("!QQddQQQQBQQ")
+_ENDING = struct.Struct("!BiBQQQQddQB")
 CALL_HEADER_BYTES = _CALL.size
 ENDING_HEADER_BYTES = _ENDING.size
 
@@ -24,10 +24,24 @@ class Cause(IntEnum):
     OUTPUT = 4
     PROCESSES = 5
     FAULT = 6
+    GONE = 7
+
+
+class Kind(IntEnum):
+    """What a call asks for: a run in a fresh process, or something of a session's states."""
+
+    RUN = 0
+    CELL = 1
+    BRANCH = 2
+    DROP = 3
 
 
 class Call(NamedTuple):
-    """One run that is asked of a slot."""
+    """One run that is asked of a slot.
+
+    ``state`` is the session's state that a cell goes on from, that a branch copies (as the state ``branch``)
+    or that is dropped.
+    """
 
     code: bytes
     stdin: bytes
@@ -37,12 +51,16 @@ class Call(NamedTuple):
     disk_bytes: int
     output_bytes: int
     processes: int
+    kind: Kind = Kind.RUN
+    state: int = 0
+    branch: int = 0
 
 
 class Ending(NamedTuple):
     """What a slot observed. ``wait_status`` is the kernel's, as ``os.wait4`` returns it.
 
-    ``memory_error`` is the runner's note that an uncaught ``MemoryError`` ended the program.
+    ``memory_error`` is the runner's note that an uncaught ``MemoryError`` ended the program; ``kept`` says
+    that a session's state now holds what its cell did.
     """
 
     cause: Cause
@@ -55,6 +73,7 @@ class Ending(NamedTuple):
     cpu_s: float
     wall_s: float
     peak_memory_bytes: int
+    kept: bool = False
 
 
 def pack_call(call: Call) -> bytes:
@@ -71,8 +90,8 @@ def call_body_sizes(header: bytes) -> tuple[int, int]:
 
 def unpack_call(header: bytes, code: bytes, stdin: bytes) -> Call:
     """Decode a call."""
-    _, _, wall_s, cpu_s, memory, disk, output, processes = _CALL.unpack(header)
-    return Call(code, stdin, wall_s, cpu_s, memory, disk, output, processes)
+    _, _, wall_s, cpu_s, memory, disk, output, processes, kind, state, branch = _CALL.unpack(header)
+    return Call(code, stdin, wall_s, cpu_s, memory, disk, output, processes, Kind(kind), state, branch)
 
 
 def pack_ending(ending: Ending) -> bytes:
@@ -91,7 +110,7 @@ def ending_body_sizes(header: bytes) -> tuple[int, int]:
 def unpack_ending(header: bytes, stdout: bytes, stderr: bytes) -> Ending:
     """Decode an ending."""
     cause, status, memory_error, _, _, *numbers = _ENDING.unpack(header)
-    out_dropped, err_dropped, cpu_s, wall_s, peak = numbers
+    out_dropped, err_dropped, cpu_s, wall_s, peak, kept = numbers
     return Ending(
         Cause(cause),
         status,
@@ -103,4 +122,5 @@ def unpack_ending(header: bytes, stdout: bytes, stderr: bytes) -> Ending:
         cpu_s,
         wall_s,
         peak,
+        bool(kept),
     )

@@ -1,8 +1,8 @@
 """Takes every freedom from a forked child that its snippet must not have, in the order that the kernel needs.
 
-Invariant: when ``confine`` returns, the process has its limits, no capability, no descriptor above 2 and
-(unless isolation was waived) its seccomp filter; none of it can be undone. An error leaves nothing half done:
-the child must exit. Knows nothing of snippets or results.
+Invariant: when ``confine`` and ``seal`` returned, the process has its limits, no capability, only the
+descriptors that it was left and (unless isolation was waived) its seccomp filter; none of it can be undone.
+An error leaves nothing half done: the child must exit. Knows nothing of snippets or results.
 """
 
 import math
@@ -35,8 +35,10 @@ _OPEN_FILES = 128
 _STACK_BYTES = 8 << 20
 
 
-def confine(isolation: Isolation, bounds: Bounds, *, scratch: str, data_bytes: int, program: bytes) -> None:
-    """Confine this process; ``data_bytes`` is what it already holds and is not charged for."""
+def confine(
+    isolation: Isolation, bounds: Bounds, *, scratch: str, data_bytes: int, first_closed: int = 3
+) -> None:
+    """Confine this process but for its filter; ``data_bytes`` is what it holds already, free of charge."""
     os.setsid()
     if isolation is Isolation.NAMESPACES:
         syscalls.unshare(syscalls.CLONE_NEWNS)
@@ -45,11 +47,16 @@ def confine(isolation: Isolation, bounds: Bounds, *, scratch: str, data_bytes: i
     else:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
     os.chdir(scratch)
-    syscalls.close_from(3)
+    syscalls.close_from(first_closed)
     _limit(bounds, data_bytes, count_processes=isolation is Isolation.NAMESPACES)
     if isolation is not Isolation.UNSAFE:
         syscalls.drop_capabilities()
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def seal(isolation: Isolation, program: bytes) -> None:
+    """Install the filter of system calls: the last step, after which no other is possible."""
+    if isolation is not Isolation.UNSAFE:
         syscalls.install_filter(program)
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -81,6 +82,8 @@ def _prepare(control: socket.socket, config: dict[str, Any]) -> Zygote:
         # Only here is the parent the single-threaded process below, whose end is not just a thread's.
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    if isolation is not Isolation.NAMESPACES:
+        scratch = tempfile.mkdtemp(prefix="headway-")
     os.environ.update(HOME=scratch, TMPDIR=scratch)
     with _step("warm-up"):
         warm(config["packages"])

@@ -5,13 +5,15 @@ printed by ``wording`` and gives status 1; exit handlers and non-daemon threads 
 isolation or limits.
 """
 
+import ast
 import atexit
 import contextlib
 import random
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType, TracebackType
+from typing import TextIO, cast
 
 from .wording import FILENAME, describe
 
@@ -26,12 +28,64 @@ def run_main(source: bytes, note_memory_error: Callable[[], None]) -> int:
         _at_exit()
     except BaseException as error:
         status = _status_of(error, note_memory_error)
+    return _flushed(status)
+
+
+def _flushed(status: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except BaseException:
             status = status or 120
     return status
+
+
+class Cells:
+    """Runs one cell after another in one ``__main__``, as a notebook does.
+
+    A cell whose last line is an expression prints its value. Exit handlers are not run; threads that are not
+    daemons are waited for.
+    """
+
+    def __init__(self) -> None:
+        _prepare()
+        self.memory_error = False
+        self._main = sys.modules["__main__"] = ModuleType("__main__")
+
+    def run(self, source: bytes) -> int:
+        """Run one cell; return the exit status that it would have had as a program."""
+        self.memory_error = False
+        try:
+            self._renew_streams()
+            status = self._execute(source)
+            for thread in threading.enumerate():
+                if thread is not threading.main_thread() and not thread.daemon:
+                    thread.join()
+        except BaseException as error:
+            status = _status_of(error, self._note_memory_error)
+        return _flushed(status)
+
+    def _execute(self, source: bytes) -> int:
+        try:
+            for code in _compiled_cell(source):
+                exec(code, self._main.__dict__)
+        except BaseException as error:
+            return _status_of(error, self._note_memory_error)
+        return 0
+
+    def _note_memory_error(self) -> None:
+        self.memory_error = True
+
+    def _renew_streams(self) -> None:
+        """Forget what an earlier cell left unread, and open what it closed."""
+        sys.stdin = _stream(0, "r", "surrogateescape")
+        for fd, name in ((1, "stdout"), (2, "stderr")):
+            if getattr(getattr(sys, name), "closed", True):
+                setattr(sys, name, _stream(fd, "w", "backslashreplace" if fd == 2 else "surrogateescape"))
+
+
+def _stream(fd: int, mode: str, errors: str) -> TextIO:
+    return cast(TextIO, open(fd, mode, encoding="utf-8", errors=errors, closefd=False))
 
 
 def _prepare() -> None:
@@ -63,8 +117,26 @@ def _execute(source: bytes, note_memory_error: Callable[[], None]) -> int:
 
 
 def _compiled(source: bytes) -> CodeType:
-    try:
+    with _syntax_errors_in_the_source():
         return compile(source.decode("utf-8", "replace"), FILENAME, "exec", dont_inherit=True)
+
+
+def _compiled_cell(source: bytes) -> list[CodeType]:
+    with _syntax_errors_in_the_source():
+        module = ast.parse(source.decode("utf-8", "replace"), FILENAME)
+        shown = [ast.Interactive([module.body.pop()])] if _ends_in_expression(module) else []
+        codes = [compile(module, FILENAME, "exec", dont_inherit=True)]
+        return codes + [compile(last, FILENAME, "single", dont_inherit=True) for last in shown]
+
+
+def _ends_in_expression(module: ast.Module) -> bool:
+    return bool(module.body) and isinstance(module.body[-1], ast.Expr)
+
+
+@contextlib.contextmanager
+def _syntax_errors_in_the_source() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, SyntaxError) as error:
         if isinstance(error, SyntaxError) and error.lineno is not None:
             raise

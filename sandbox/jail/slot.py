@@ -3,7 +3,7 @@
 Invariants: a run's processes are all dead before its ending is sent; the ending is made of what the kernel
 and the clock say; when the parent's socket closes, the slot ends, and with it the run in flight. That the
 child was confined is marked on a page that it can no longer reach when the snippet starts, so no snippet can
-pass itself off as a fault of the sandbox.
+pass itself off as a fault of the sandbox. A slot that is asked for a session's cell serves that session only.
 """
 
 import gc
@@ -16,10 +16,11 @@ import time
 import traceback
 from typing import NoReturn
 
-from ..wire import CALL_HEADER_BYTES, Call, Cause, Ending, call_body_sizes, pack_ending, unpack_call
-from . import filesystem, syscalls, tree
-from .confinement import Bounds, Isolation, confine
+from ..wire import CALL_HEADER_BYTES, Call, Cause, Ending, Kind, call_body_sizes, pack_ending, unpack_call
+from .confinement import Isolation
+from .enclosure import Enclosure
 from .runner import run_main
+from .states import States
 from .watch import ParentGone, Watch
 
 _READY = b"\x01"
@@ -30,30 +31,38 @@ class Slot:
 
     def __init__(self, connection: socket.socket, isolation: Isolation, scratch: str, program: bytes) -> None:
         self._connection = connection
-        self._isolation = isolation
         self._scratch = scratch
-        self._program = program
         self._confined = mmap.mmap(-1, mmap.PAGESIZE)
         self._memory_error = mmap.mmap(-1, mmap.PAGESIZE)
-        if isolation is Isolation.NAMESPACES:
-            filesystem.mount_proc()
-            syscalls.drop_bounding_set()
-            self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
-            self._members = tree.private_tree
-        else:
-            syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-            self._members = tree.descendants
-        self._data_bytes = tree.data_bytes()
+        self._enclosure = Enclosure(isolation, program)
+        self._states: States | None = None
 
     def serve(self) -> None:
         """Say that the slot is ready, then answer calls one after another."""
         try:
             self._connection.sendall(_READY)
             while True:
-                self._connection.sendall(pack_ending(self._run(self._receive())))
+                self._connection.sendall(pack_ending(self._answer(self._receive())))
         except (ParentGone, OSError):
-            if self._isolation is not Isolation.NAMESPACES:
-                tree.end_descendants()
+            if self._states is not None:
+                self._states.end()
+            self._enclosure.end_all()
+
+    def _answer(self, call: Call) -> Ending:
+        if call.kind is Kind.RUN:
+            return self._run_in_fresh_scratch(call)
+        if self._states is None:
+            self._states = States(self._enclosure, self._connection.fileno(), self._scratch)
+        return self._states.answer(call)
+
+    def _run_in_fresh_scratch(self, call: Call) -> Ending:
+        if self._enclosure.isolation is Isolation.NAMESPACES:
+            return self._run(call, self._scratch)  # a mount that ends with the call
+        scratch = tempfile.mkdtemp(dir=self._scratch)
+        try:
+            return self._run(call, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _receive(self) -> Call:
         header = self._exactly(CALL_HEADER_BYTES)
@@ -70,34 +79,21 @@ class Slot:
             view = view[received:]
         return bytes(buffer)
 
-    def _run(self, call: Call) -> Ending:
-        if self._isolation is Isolation.NAMESPACES:
-            return self._run_in(call, self._scratch)
-        scratch = tempfile.mkdtemp(prefix="headway-")
-        try:
-            return self._run_in(call, scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-    def _run_in(self, call: Call, scratch: str) -> Ending:
+    def _run(self, call: Call, scratch: str) -> Ending:
         self._confined[0] = self._memory_error[0] = 0
         (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = os.pipe(), os.pipe(), os.pipe()
         try:
             began = time.monotonic()
-            if self._isolation is Isolation.NAMESPACES:
-                syscalls.setns(self._own_pid_namespace, syscalls.CLONE_NEWPID)
-                syscalls.unshare(syscalls.CLONE_NEWPID)
-            pid = os.fork()
+            pid = self._enclosure.fork()
             if pid == 0:
                 self._become_child(call, scratch, (stdin, to_stdout, to_stderr))
             for fd in (stdin, to_stdout, to_stderr):
                 os.close(fd)
             parent = self._connection.fileno()
             watch = Watch(pid, call, stdin=feed, stdout=stdout, stderr=stderr, parent=parent, began=began)
-            watch.until_end(self._members)
+            watch.until_end(self._enclosure.members)
             _, wait_status, usage = os.wait4(pid, 0)
-            if self._isolation is not Isolation.NAMESPACES:
-                tree.end_descendants()
+            self._enclosure.end_all()
             watch.drain()
             wall_s = time.monotonic() - began
             out, err = watch.outputs[stdout], watch.outputs[stderr]
@@ -122,14 +118,8 @@ class Slot:
         try:
             for target, fd in enumerate(standard_fds):
                 os.dup2(fd, target)
-            bounds = Bounds(call.cpu_s, call.memory_bytes, call.disk_bytes, call.processes)
-            confine(
-                self._isolation,
-                bounds,
-                scratch=scratch,
-                data_bytes=self._data_bytes,
-                program=self._program,
-            )
+            self._enclosure.confine(call, scratch)
+            self._enclosure.seal()
             gc.enable()
             self._confined[0] = 1
             self._confined.close()

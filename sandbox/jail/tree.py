@@ -7,6 +7,8 @@ share, and only when the cheap upper bound is over the limit. Knows nothing of w
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -37,9 +39,13 @@ def descendants() -> list[int]:
     return found
 
 
-def measure(pids: list[int], memory_limit: int) -> Usage:
-    """Sum up processor time and memory; exact about memory only where that matters."""
-    cpu_s, resident, count = 0.0, 0, 0
+def measure(pids: list[int], memory_limit: int, idle: Sequence[int] = ()) -> Usage:
+    """Sum up processor time and memory; exact about memory only where that matters.
+
+    Of ``idle`` processes, which hold a session's states, only the memory counts.
+    """
+    cpu_s, count = 0.0, 0
+    resident = sum(int(fields[21]) * _PAGE for fields in map(_stat_fields, idle) if fields)
     for pid in pids:
         fields = _stat_fields(pid)
         if fields:
@@ -47,7 +53,7 @@ def measure(pids: list[int], memory_limit: int) -> Usage:
             cpu_s += sum(map(int, fields[11:15])) * _TICK
             resident += int(fields[21]) * _PAGE
     if resident > memory_limit:
-        resident = sum(map(_proportional_memory, pids))
+        resident = sum(map(_proportional_memory, [*pids, *idle]))
     return Usage(count, cpu_s, resident)
 
 
@@ -59,6 +65,52 @@ def end_descendants() -> None:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, 0)
+
+
+def end_others(members: Callable[[], list[int]], kept: set[int], *, within_s: float = 10.0) -> bool:
+    """Kill all members but those to keep, until no other lives; False where they multiply faster."""
+    deadline = time.monotonic() + within_s
+    while pids := [pid for pid in members() if pid not in kept and _is_alive(pid)]:
+        if time.monotonic() > deadline:
+            return False
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time of a process and of the children that it reaped; 0 once it is gone."""
+    fields, fine_ns = _stat_fields(pid), 0
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                fine_ns += int(file.read().split()[0])
+    coarse = sum(map(int, fields[11:15])) * _TICK if fields else 0.0
+    return max(coarse, fine_ns / 1e9)
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process ever held, shared pages included; 0 once it is gone."""
+    with (
+        contextlib.suppress(OSError),
+        open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file,
+    ):
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    return 0
+
+
+def wait_status(pid: int) -> int:
+    """How a process ended that its parent has not reaped yet; SIGKILL where that is not known."""
+    fields = _stat_fields(pid)
+    return int(fields[49]) if fields and fields[0] == "Z" else signal.SIGKILL
+
+
+def _is_alive(pid: int) -> bool:
+    fields = _stat_fields(pid)
+    return bool(fields) and fields[0] not in "ZX"
 
 
 def data_bytes() -> int:

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 _STANDARD = (
+    "ast",
     "bisect",
     "cmath",
     "collections",

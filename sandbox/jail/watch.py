@@ -1,19 +1,21 @@
 """Watches one run from its start to its end: output, clock, memory, processes, and the parent.
 
-Invariants: the cause of the end is decided here, from the clock and from ``/proc``; the run's root process is
-dead and every byte of its output is read (or the output limit hit) when ``until_end`` returns. Knows nothing
-of isolation, and of Python only that the process wrote to two pipes.
+Invariants: the cause of the end is decided here, from the clock and from ``/proc``; when ``until_end``
+returns, the run's root process is dead or (a session's cell) has said on its line that it is done. Knows
+nothing of isolation, and of Python only that the process wrote to two pipes.
 """
 
 import contextlib
 import os
 import select
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..wire import Call, Cause
 from . import tree
+from .line import hear
 from .output import BoundedOutput
 
 HARD_OUTPUT_FACTOR = 64
@@ -30,9 +32,21 @@ class Watch:
     """One run's root process and the pipes to it."""
 
     def __init__(
-        self, pid: int, call: Call, *, stdin: int, stdout: int, stderr: int, parent: int, began: float
+        self,
+        pid: int,
+        call: Call,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        parent: int,
+        began: float,
+        line: socket.socket | None = None,
     ) -> None:
         self.cause = Cause.EXITED
+        self.last_word = b""
+        self._pid, self._line = pid, line
+        self._idle: Sequence[int] = ()
         self.peak_memory_bytes = 0
         self.outputs = {fd: BoundedOutput(call.output_bytes) for fd in (stdout, stderr)}
         self._call = call
@@ -45,12 +59,19 @@ class Watch:
         self._poll = select.poll()
         for fd in (self._pidfd, parent, stdout, stderr):
             self._poll.register(fd, select.POLLIN)
-        os.set_blocking(stdin, False)
+        if line is not None:
+            self._poll.register(line, select.POLLIN)
+        for fd in (stdin, stdout, stderr):
+            os.set_blocking(fd, False)
         self._poll.register(stdin, select.POLLOUT)
         self._feed()
 
-    def until_end(self, members: Callable[[], list[int]]) -> None:
-        """Wait for the process to end, or end it at its first limit; ``members`` lists its processes."""
+    def until_end(self, members: Callable[[], list[int]], *, idle: Sequence[int] = ()) -> None:
+        """Wait for the process to end, or end it at its first limit.
+
+        ``members`` lists its processes; those in ``idle`` count for the memory limit, too.
+        """
+        self._idle = idle
         try:
             while not self._step():
                 now = time.monotonic()
@@ -68,7 +89,7 @@ class Watch:
                 os.close(self._stdin)
 
     def drain(self) -> None:
-        """Read what is left in the pipes, once every process that could write to them is dead."""
+        """Read what is left in the pipes, once no process writes to them any more."""
         for fd in self.outputs:
             while self._read(fd):
                 pass
@@ -84,9 +105,19 @@ class Watch:
                 raise ParentGone
             elif fd == self._stdin:
                 self._feed()
+            elif self._line is not None and fd == self._line.fileno():
+                dead |= self._is_done(self._line)
             elif not self._read(fd):
                 self._poll.unregister(fd)
         return dead
+
+    def _is_done(self, line: socket.socket) -> bool:
+        word, speaker = hear(line)
+        if not word:
+            self._poll.unregister(line)
+        elif speaker == self._pid and self.cause is Cause.EXITED:
+            self.last_word = word
+        return bool(self.last_word)
 
     def _feed(self) -> None:
         try:
@@ -101,10 +132,13 @@ class Watch:
         self._stdin = -1
 
     def _read(self, fd: int) -> bool:
-        """Read once; False at the end of the stream or at the hard limit."""
+        """Read once; False where nothing is left to read, or at the hard limit."""
         output = self.outputs[fd]
         room = self._hard_output - output.received
-        chunk = os.read(fd, min(_CHUNK, room + 1))
+        try:
+            chunk = os.read(fd, min(_CHUNK, room + 1))
+        except BlockingIOError:
+            return False
         output.add(chunk[:room])
         if len(chunk) > room:
             self._end(Cause.OUTPUT)
@@ -112,7 +146,7 @@ class Watch:
         return bool(chunk)
 
     def _look(self, pids: list[int]) -> None:
-        usage = tree.measure(pids, self._call.memory_bytes)
+        usage = tree.measure(pids, self._call.memory_bytes, self._idle)
         self.peak_memory_bytes = max(self.peak_memory_bytes, usage.memory_bytes)
         if usage.memory_bytes > self._call.memory_bytes:
             self._end(Cause.MEMORY)

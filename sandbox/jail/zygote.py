@@ -8,6 +8,7 @@ calls.
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 from typing import NamedTuple, NoReturn
@@ -51,6 +52,10 @@ class Zygote:
                 break
         if self._isolation is not Isolation.NAMESPACES:
             tree.end_descendants()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _scratch_of(self, slot: int) -> str:
+        return os.path.join(self._scratch, str(slot))
 
     def _obey(self) -> bool:
         message, fds, _, _ = socket.recv_fds(self._control, 16, 1)
@@ -58,7 +63,7 @@ class Zygote:
             return False
         number = int.from_bytes(message[1:], "big")
         if message[:1] == b"F":
-            pid = self._fork_slot(fds[0])
+            pid = self._fork_slot(number, fds[0])
             os.close(fds[0])
             if pid:
                 self._slots[number] = forked = _Forked(pid, os.pidfd_open(pid))
@@ -75,15 +80,18 @@ class Zygote:
                         self._poll.unregister(forked.pidfd)
                         os.close(forked.pidfd)
                         del self._slots[number]
+                        if self._isolation is not Isolation.NAMESPACES:
+                            shutil.rmtree(self._scratch_of(number), ignore_errors=True)
         if self._isolation is not Isolation.NAMESPACES:
             for pid in set(tree.children(os.getpid())) - {forked.pid for forked in self._slots.values()}:
                 os.kill(pid, signal.SIGKILL)
 
-    def _fork_slot(self, fd: int) -> int:
+    def _fork_slot(self, number: int, fd: int) -> int:
         if self._isolation is not Isolation.NAMESPACES:
+            os.mkdir(self._scratch_of(number))
             pid = os.fork()
             if pid == 0:
-                self._become_slot(fd)
+                self._become_slot(fd, self._scratch_of(number))
             return pid
         # A pid namespace takes in only the children of the process that made it: hence one in between.
         answer, report = os.pipe()
@@ -103,21 +111,21 @@ class Zygote:
             map_identity(f"{_SANDBOX_UID} {outside_uid} 1", f"{_SANDBOX_UID} {outside_gid} 1")
             pid = os.fork()
             if pid == 0:
-                self._become_slot(fd)
+                self._become_slot(fd, self._scratch)
             os.write(report, pid.to_bytes(8, "big"))
         except BaseException as error:
             os.write(fd, f"\x00{error}".encode())
         finally:
             os._exit(0)
 
-    def _become_slot(self, fd: int) -> NoReturn:
+    def _become_slot(self, fd: int, scratch: str) -> NoReturn:
         try:
             os.setsid()
             os.dup2(fd, 3)
             syscalls.close_from(4)
             connection = socket.socket(fileno=3)
             try:
-                slot = Slot(connection, self._isolation, self._scratch, self._program)
+                slot = Slot(connection, self._isolation, scratch, self._program)
             except BaseException as error:
                 connection.sendall(f"\x00{error}".encode())
                 raise

@@ -1,0 +1,245 @@
+"""The states of one session and its branches, seen from their slot: begin, cell, branch, drop.
+
+Invariants: between calls every state is stopped (SIGSTOP) and nothing else of the session runs but the first
+process of its pid namespace, which never ran a snippet; a cell that was cut off leaves the state that it
+started from. Nothing is believed of what a state says but that its own cell ended well, which it could as
+well have brought about; who says it is the kernel's word (SCM_CREDENTIALS).
+"""
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import time
+from typing import NamedTuple, NoReturn
+
+from ..wire import Call, Cause, Ending, Kind
+from . import state as life
+from . import syscalls, tree
+from .confinement import Isolation
+from .enclosure import Enclosure
+from .line import forget_unheard, hear, make_line
+from .watch import ParentGone, Watch
+
+MAX_STATES = 16
+_HELPERS = MAX_STATES + 2
+_BEGIN_S = 30.0
+
+
+class State(NamedTuple):
+    """A stopped process that holds what the cells before it left, and the line to it."""
+
+    pid: int
+    pidfd: int
+    control: socket.socket
+
+
+class Broken(Exception):
+    """A state does not answer as it should."""
+
+
+class States:
+    """Every state of one slot. The first cell begins the session."""
+
+    def __init__(self, enclosure: Enclosure, parent: int, scratch: str) -> None:
+        self._enclosure = enclosure
+        self._parent = parent
+        self._scratch = scratch
+        self._first = 0
+        self._states: dict[int, State] = {}
+
+    def answer(self, call: Call) -> Ending:
+        """Do what a call asks of the session; ``GONE`` where its state is no longer there."""
+        began = time.monotonic()
+        if not self._first:
+            try:
+                self._begin(call)
+            except (Broken, OSError) as error:
+                return _ending(Cause.FAULT, began, stderr=str(error).encode())
+        state = self._states.get(call.state)
+        try:
+            if state is None:
+                raise Broken
+            if call.kind is Kind.CELL:
+                return self._cell(call, state, began)
+            if call.kind is Kind.BRANCH:
+                self._branch(call.branch, state)
+            else:
+                self._drop(call.state)
+            return _ending(Cause.EXITED, began)
+        except Broken:
+            self._drop(call.state)
+            return _ending(Cause.GONE, began)
+
+    def end(self) -> None:
+        """End the session at once."""
+        self._states.clear()
+        if self._first:
+            os.kill(self._first, signal.SIGKILL)
+            self._enclosure.end_all()
+
+    def _begin(self, call: Call) -> None:
+        ours, theirs = make_line()
+        self._first = self._enclosure.fork()
+        if self._first == 0:
+            self._become_first(call, theirs)
+        theirs.close()
+        self._keep(0, ours)
+
+    def _keep(self, number: int, control: socket.socket) -> None:
+        message, pid = self._next_word(control, time.monotonic() + _BEGIN_S)
+        if message != life.READY:
+            raise Broken(message[1:].decode("utf-8", "replace"))
+        self._states[number] = state = State(pid, os.pidfd_open(pid), control)
+        _signal(state, signal.SIGSTOP)
+
+    def _become_first(self, call: Call, control: socket.socket) -> NoReturn:
+        """Become the first process: confined as all that follow, but unreadable to them; only reaps."""
+        try:
+            null = os.open("/dev/null", os.O_RDWR)
+            for fd in range(3):
+                os.dup2(null, fd)
+            os.dup2(control.fileno(), life.CONTROL_FD)
+            control.detach()
+            control = socket.socket(fileno=life.CONTROL_FD)
+            if self._enclosure.isolation is not Isolation.NAMESPACES:
+                syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+            self._enclosure.confine(call, self._scratch, helpers=_HELPERS, first_closed=life.CONTROL_FD + 1)
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+            if os.fork() == 0:
+                syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+                self._enclosure.seal()
+                life.live(control)
+            control.close()
+            self._enclosure.seal()
+            while True:
+                try:
+                    os.wait()
+                except ChildProcessError:
+                    break
+        except BaseException as error:
+            control.send(b"E" + str(error).encode()[:4096])
+        finally:
+            os._exit(0)
+
+    def _cell(self, call: Call, state: State, began: float) -> Ending:
+        (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = (os.pipe() for _ in range(3))
+        theirs = [_sealed(call.code), stdin, to_stdout, to_stderr]
+        watching = False
+        try:
+            try:
+                _signal(state, signal.SIGCONT)
+                _order(state, life.CELL, theirs)
+            finally:
+                for fd in theirs:
+                    os.close(fd)
+            pid = self._hello(state, began + call.wall_s)
+            watch = Watch(
+                pid, call, stdin=feed, stdout=stdout, stderr=stderr, parent=self._parent, began=began,
+                line=state.control,
+            )  # fmt: skip
+            watching = True
+            watch.until_end(self._running, idle=self._pids())
+            return self._conclude(call, state, watch, pid, began)
+        finally:
+            for fd in (stdout, stderr) if watching else (stdout, stderr, feed):
+                os.close(fd)
+
+    def _conclude(self, call: Call, state: State, watch: Watch, pid: int, began: float) -> Ending:
+        is_done = (
+            watch.cause is Cause.EXITED and watch.last_word[:1] == life.DONE and len(watch.last_word) == 3
+        )
+        status, memory_error = watch.last_word[1:] if is_done else (0, 0)
+        is_good = is_done and not memory_error
+        wait_status = status << 8 if is_done else tree.wait_status(pid)
+        cpu_s = tree.cpu_s(pid)
+        peak = max(watch.peak_memory_bytes, tree.peak_bytes(pid))
+        if is_good:
+            os.close(state.pidfd)
+            self._states[call.state] = state = State(pid, os.pidfd_open(pid), state.control)
+        if not tree.end_others(self._enclosure.members, {self._first, *self._pids()}):
+            self.end()
+        _signal(state, signal.SIGSTOP)
+        forget_unheard(state.control)
+        watch.drain()
+        out, err = watch.outputs.values()
+        return Ending(
+            cause=watch.cause,
+            wait_status=wait_status if watch.cause is Cause.EXITED else signal.SIGKILL,
+            memory_error=bool(memory_error),
+            stdout=out.content(),
+            stderr=err.content(),
+            stdout_dropped=out.dropped,
+            stderr_dropped=err.dropped,
+            cpu_s=cpu_s,
+            wall_s=time.monotonic() - began,
+            peak_memory_bytes=peak,
+            kept=is_good,
+        )
+
+    def _branch(self, number: int, state: State) -> None:
+        ours, theirs = make_line()
+        _signal(state, signal.SIGCONT)
+        with theirs:
+            _order(state, life.BRANCH, [theirs.fileno()])
+        self._keep(number, ours)
+        _signal(state, signal.SIGSTOP)
+
+    def _drop(self, number: int) -> None:
+        state = self._states.pop(number, None)
+        if state is not None:
+            _signal(state, signal.SIGKILL)
+            os.close(state.pidfd)
+            state.control.close()
+
+    def _hello(self, state: State, deadline: float) -> int:
+        message, pid = self._next_word(state.control, deadline)
+        if message != life.HELLO:
+            raise Broken
+        return pid
+
+    def _next_word(self, control: socket.socket, deadline: float) -> tuple[bytes, int]:
+        poll = select.poll()
+        for fd in (control.fileno(), self._parent):
+            poll.register(fd, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
+        if self._parent in ready:
+            raise ParentGone
+        if not ready:
+            raise Broken("no answer")
+        return hear(control)
+
+    def _running(self) -> list[int]:
+        kept = {self._first, *self._pids()}
+        return [pid for pid in self._enclosure.members() if pid not in kept]
+
+    def _pids(self) -> list[int]:
+        return [state.pid for state in self._states.values()]
+
+
+def _signal(state: State, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(state.pidfd, number)
+
+
+def _order(state: State, order: bytes, fds: list[int]) -> None:
+    try:
+        socket.send_fds(state.control, [order], fds)
+    except OSError as error:
+        raise Broken(str(error)) from error
+
+
+def _sealed(source: bytes) -> int:
+    """Return a descriptor to read the source from, through which nothing can be written."""
+    fd = os.memfd_create("cell", os.MFD_ALLOW_SEALING)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(source)
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def _ending(cause: Cause, began: float, *, stderr: bytes = b"") -> Ending:
+    return Ending(cause, 0, False, b"", stderr, 0, 0, 0.0, time.monotonic() - began, 0)

@@ -1,0 +1,87 @@
+"""Zygotes by flavour, and the workers that they forked: started when first needed, replaced when lost.
+
+Invariant: after ``close`` nothing that was started here lives. Knows nothing of snippets, results or retries.
+"""
+
+import asyncio
+
+from .errors import WorkerLost
+from .flavour import Flavour
+from .jail.confinement import Isolation
+from .worker import Worker
+from .zygote import Launch, Zygote
+
+
+class Pool:
+    """The processes of one sandbox."""
+
+    def __init__(self, isolation: Isolation, launch: Launch) -> None:
+        self._isolation = isolation
+        self._launch = launch
+        self._zygotes: dict[Flavour, Zygote] = {}
+        self._starting = {flavour: asyncio.Lock() for flavour in Flavour}
+        self._idle: dict[Flavour, list[Worker]] = {flavour: [] for flavour in Flavour}
+        self._busy: set[Worker] = set()
+        self.is_closed = False
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The processes of this machine below which everything lives."""
+        return [zygote.pid for zygote in self._zygotes.values()]
+
+    async def acquire(self, flavour: Flavour) -> Worker:
+        """Return an idle worker of a flavour, or a new one.
+
+        Raises:
+            WorkerLost: a new one did not start, or the pool is closed.
+            IsolationUnavailable: this machine refuses the isolation.
+        """
+        while self._idle[flavour]:
+            worker = self._idle[flavour].pop()
+            if worker.is_alive:
+                self._busy.add(worker)
+                return worker
+            worker.close()
+        worker = await Worker.fork(await self._zygote(flavour))
+        self._busy.add(worker)
+        if self.is_closed:
+            self.discard(worker)
+            raise WorkerLost("the sandbox is closed")
+        return worker
+
+    def release(self, worker: Worker, flavour: Flavour) -> None:
+        """Take a worker back for the next call."""
+        self._busy.discard(worker)
+        if self.is_closed:
+            worker.close()
+        else:
+            self._idle[flavour].append(worker)
+
+    def discard(self, worker: Worker) -> None:
+        """End a worker, and whatever it runs."""
+        self._busy.discard(worker)
+        worker.close()
+
+    async def close(self) -> None:
+        """End every worker and every zygote, and wait until they are gone."""
+        self.is_closed = True
+        for worker in [*self._busy, *(worker for idle in self._idle.values() for worker in idle)]:
+            worker.close()
+        self._idle = {flavour: [] for flavour in Flavour}
+        for flavour in Flavour:
+            async with self._starting[flavour]:
+                zygote = self._zygotes.pop(flavour, None)
+                if zygote is not None:
+                    await zygote.close()
+
+    async def _zygote(self, flavour: Flavour) -> Zygote:
+        async with self._starting[flavour]:
+            if self.is_closed:
+                raise WorkerLost("the sandbox is closed")
+            zygote = self._zygotes.get(flavour)
+            if zygote is not None and not zygote.is_alive:
+                await zygote.close()
+                zygote = None
+            if zygote is None:
+                zygote = self._zygotes[flavour] = await self._launch(flavour, self._isolation)
+            return zygote

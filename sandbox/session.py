@@ -1,0 +1,222 @@
+"""Sessions on the zygotes of one machine: a slot for each, in it a stopped process for each branch.
+
+Invariants: the cells of a session run one at a time, in the order in which they came; a state that was lost
+with its process is brought back by running its good cells again, and the result says so; a session that is
+not used for its time to live, or whose state cannot be brought back, answers ``EXPIRED`` from then on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self
+
+import msgspec
+
+from .errors import IsolationUnavailable, SandboxError, WorkerLost
+from .flavour import Flavour, flavour_of
+from .jail.states import MAX_STATES
+from .pool import Pool
+from .result import Limits, Result, Snippet, Status, Tier
+from .verdict import expired, judge, lost
+from .wire import Call, Cause, Ending, Kind
+from .worker import Worker
+
+_ATTEMPTS = 3
+_BRANCH_S = 60.0
+
+
+class Host:
+    """One slot, with the states of a session and of its branches."""
+
+    def __init__(self, pool: Pool, worker: Worker) -> None:
+        self._pool = pool
+        self._worker = worker
+        self._turn = asyncio.Lock()
+        self._live = {0}
+        self._left: list[int] = []
+        self._last = 0
+        self.is_lost = False
+
+    @classmethod
+    async def fork(cls, pool: Pool, flavour: Flavour) -> Self:
+        """Start a slot for a session; raises what ``Pool.acquire`` raises."""
+        return cls(pool, await pool.acquire(flavour))
+
+    async def ask(self, call: Call) -> Ending:
+        """Have the slot do something of one of its states."""
+        async with self._turn:
+            while self._left:
+                await self._do(call._replace(code=b"", stdin=b"", kind=Kind.DROP, state=self._left.pop()))
+            return await self._do(call)
+
+    async def branch(self, call: Call) -> int | None:
+        """Copy a state; return the copy's number, or None where that did not work."""
+        if len(self._live) + len(self._left) >= MAX_STATES:
+            return None
+        self._last += 1
+        number = self._last
+        ending = await self.ask(call._replace(kind=Kind.BRANCH, branch=number, wall_s=_BRANCH_S))
+        if ending.cause is not Cause.EXITED:
+            return None
+        self._live.add(number)
+        return number
+
+    def leave(self, state: int) -> None:
+        """Give up a state: at once with the slot if it was the last, else before the slot's next call."""
+        self._live.discard(state)
+        if self._live:
+            self._left.append(state)
+        elif not self.is_lost:
+            self._end()
+
+    async def _do(self, call: Call) -> Ending:
+        if self.is_lost:
+            raise WorkerLost("the session's slot is gone")
+        try:
+            return await self._worker.run(call)
+        except BaseException:  # what the slot is doing now is not known, if it was not told to the end
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        self.is_lost = True
+        self._pool.discard(self._worker)
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """A cell that ran, and how it ended."""
+
+    snippet: Snippet
+    exit_code: int | None
+
+
+class ZygoteSession:
+    """One session. ``ZygoteSandbox.open_session`` makes one."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        capacity: asyncio.Semaphore,
+        *,
+        limits: Limits,
+        idle_s: float,
+        tier: Tier,
+        on_end: Callable[["ZygoteSession"], None],
+        on_begin: Callable[["ZygoteSession"], None],
+    ) -> None:
+        self._pool, self._capacity = pool, capacity
+        self._limits, self._idle_s, self._tier = limits, idle_s, tier
+        self._on_end, self._on_begin = on_end, on_begin
+        self._turn = asyncio.Lock()
+        self._host: Host | None = None
+        self._state = 0
+        self._cells: list[Cell] = []
+        self._ended = False
+        on_begin(self)
+        self._expiry = asyncio.get_running_loop().call_later(idle_s, self._end)
+
+    async def run(self, snippet: Snippet) -> Result:
+        """Run one cell on the state that the last good cell left; see ``Session.run``."""
+        async with self._turn:
+            self._expiry.cancel()
+            try:
+                async with self._capacity:
+                    result = await self._run(snippet)
+            finally:
+                if not self._ended:
+                    loop = asyncio.get_running_loop()
+                    self._expiry = loop.call_later(self._idle_s, self._end)
+            if result.kept:
+                self._cells.append(Cell(snippet, result.exit_code))
+            return result
+
+    async def branch(self) -> "ZygoteSession":
+        """Return a second session that goes on from this state.
+
+        Where the state cannot be copied, its cells run again at the branch's first call, which says so.
+
+        Raises:
+            SandboxError: this session has ended, or as many are live as may be.
+        """
+        async with self._turn:
+            if self._ended:
+                raise SandboxError("The session has ended; open another.")
+            twin = ZygoteSession(
+                self._pool, self._capacity, limits=self._limits, idle_s=self._idle_s, tier=self._tier,
+                on_end=self._on_end, on_begin=self._on_begin,
+            )  # fmt: skip
+            twin._cells = list(self._cells)
+            if self._host is not None and not self._host.is_lost:
+                try:
+                    number = await self._host.branch(self._call(Snippet(code="")))
+                except WorkerLost:
+                    number = None
+                except BaseException:
+                    twin._end()
+                    raise
+                if number is not None:
+                    twin._host, twin._state = self._host, number
+            return twin
+
+    async def close(self) -> None:
+        """End the session; a cell that runs now is cut off."""
+        self._end()
+
+    async def _run(self, snippet: Snippet) -> Result:
+        for attempt in range(1, _ATTEMPTS + 1):
+            if self._ended:
+                return expired(self._tier)
+            result = await self._attempt(snippet, attempt)
+            if not result.is_sandbox_fault or self._pool.is_closed:
+                break
+        if result.status is Status.EXPIRED:
+            self._end()
+        return result
+
+    async def _attempt(self, snippet: Snippet, attempt: int) -> Result:
+        replayed = 0
+        try:
+            if self._host is None or self._host.is_lost:
+                self._host, self._state = await Host.fork(self._pool, self._flavour(snippet)), 0
+                for cell in self._cells:
+                    ending = await self._host.ask(self._call(cell.snippet))
+                    again = judge(ending, cell.snippet.limits, self._tier, attempt)
+                    if again.is_sandbox_fault:
+                        return self._drop(again)
+                    if not again.kept or again.exit_code != cell.exit_code:
+                        return self._drop(expired(self._tier))
+                replayed = len(self._cells)
+            ending = await self._host.ask(self._call(snippet))
+        except (WorkerLost, IsolationUnavailable, OSError):
+            return self._drop(lost(self._tier, attempt))
+        result = judge(ending, snippet.limits, self._tier, attempt, replayed=replayed)
+        if (
+            ending.cause is Cause.GONE
+        ):  # an earlier cell broke its own state: its good cells may run once more
+            return self._drop(lost(self._tier, attempt) if attempt < _ATTEMPTS else expired(self._tier))
+        return self._drop(result) if result.is_sandbox_fault else result
+
+    def _drop(self, result: Result) -> Result:
+        if self._host is not None:
+            self._host.leave(self._state)
+            self._host = None
+        return result
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._expiry.cancel()
+            self._on_end(self)
+            if self._host is not None:
+                self._host.leave(self._state)
+                self._host = None
+
+    def _flavour(self, snippet: Snippet) -> Flavour:
+        wanted = {flavour_of(code) for code in (snippet.code, *(cell.snippet.code for cell in self._cells))}
+        return Flavour.MATH if Flavour.MATH in wanted else Flavour.BARE
+
+    def _call(self, snippet: Snippet) -> Call:
+        own, limits = self._limits, snippet.limits
+        return Call(
+            snippet.code.encode("utf-8", "replace"), snippet.stdin, limits.wall_s, limits.cpu_s,
+            own.memory_bytes, own.disk_bytes, limits.output_bytes, own.processes, Kind.CELL, self._state,
+        )  # fmt: skip
