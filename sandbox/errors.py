@@ -16,5 +16,9 @@ class IsolationUnavailable(SandboxError):
         self.reason = reason
 
 
+class CgroupUnavailable(SandboxError):
+    """No cgroup with a memory controller may be divided by this process; the message says why."""
+
+
 class WorkerLost(Exception):
     """A worker went away before it answered; the call may be repeated on another."""

@@ -6,14 +6,17 @@ after this process's end. Knows nothing of what a snippet is for.
 """
 
 import asyncio
+import logging
 import os
 import platform
 import warnings
 from types import TracebackType
 from typing import Self
 
-from .errors import IsolationUnavailable, SandboxError, WorkerLost
+from .cgroup import Cgroups
+from .errors import CgroupUnavailable, IsolationUnavailable, SandboxError, WorkerLost
 from .flavour import Flavour, flavour_of
+from .jail import landlock
 from .jail.confinement import Isolation
 from .pool import Pool
 from .remedy import remedy_for
@@ -25,15 +28,21 @@ from .zygote import Launch, launch
 
 _ATTEMPTS = 3
 _CANARY = Snippet(code="import os\nraise SystemExit(0 if os.getpid() == 1 else 3)")
+# Shared memory counts for no limit of a single process.
+_HOG = Snippet(
+    code="import mmap\nhog = mmap.mmap(-1, 64 << 20)\nfor _ in range(64): hog.write(bytes(1 << 20))",
+    limits=Limits(memory_bytes=32 << 20),
+)
+_log = logging.getLogger(__name__)
 
 
 class ZygoteSandbox:
     """The sandbox of one machine. ``start`` makes one; it belongs to the event loop that started it."""
 
-    def __init__(self, *, workers: int, max_sessions: int, isolation: Isolation, launch: Launch) -> None:
-        self._tier = Tier(isolation.value)
+    def __init__(self, pool: Pool, tier: Tier, *, workers: int, max_sessions: int) -> None:
+        self._pool = pool
+        self._tier = tier
         self._capacity = asyncio.Semaphore(workers)
-        self._pool = Pool(isolation, launch)
         self._max_sessions = max_sessions
         self._sessions: set[ZygoteSession] = set()
 
@@ -43,16 +52,20 @@ class ZygoteSandbox:
         *,
         workers: int | None = None,
         max_sessions: int = 1024,
+        cgroup: bool | None = None,
         allow_tier_c: bool = False,
         unsafe_no_isolation: bool = False,
         launch: Launch = launch,
     ) -> Self:
-        """Start a sandbox with the best isolation that works here, tried by running a snippet.
+        """Start a sandbox with the best isolation that works here, tried by running snippets.
 
         Args:
             workers: how many snippets may run at once; by default the processors that this process may use.
             max_sessions: how many sessions may be live at once, branches counted. Each is one stopped process
                 and its slot, a few MiB beside what its variables hold.
+            cgroup: whether memory limits are a cgroup's, exact (tier A), or a watchdog's (tier B): True
+                refuses to start without, False does without; by default with one where this process may
+                divide one, else without and with a warning in the log.
             allow_tier_c: where namespaces are refused, accept a seccomp filter and limits alone. Such code
                 can read whatever an unprivileged user of this machine can.
             unsafe_no_isolation: run code unconfined; for unit tests only.
@@ -63,31 +76,46 @@ class ZygoteSandbox:
         """
         if platform.system() != "Linux":
             raise SandboxError("The sandbox needs Linux: it isolates code with its namespaces and seccomp.")
-        workers = workers or len(os.sched_getaffinity(0))
 
-        async def started(isolation: Isolation) -> Self:
-            sandbox = cls(workers=workers, max_sessions=max_sessions, isolation=isolation, launch=launch)
-            await sandbox._prove(isolation)
+        async def started(isolation: Isolation, tier: Tier, cgroups: Cgroups | None = None) -> Self:
+            pool = Pool(isolation, launch, cgroups)
+            sandbox = cls(
+                pool,
+                tier,
+                workers=workers or len(os.sched_getaffinity(0)),
+                max_sessions=max_sessions,
+            )
+            await sandbox._prove()
             return sandbox
 
         if unsafe_no_isolation:
             warnings.warn("the sandbox runs code WITHOUT ISOLATION", RuntimeWarning, stacklevel=2)
-            return await started(Isolation.UNSAFE)
+            return await started(Isolation.UNSAFE, Tier.NONE)
         try:
-            return await started(Isolation.NAMESPACES)
+            try:
+                return await started(Isolation.NAMESPACES, Tier.A, _tier_a_group(cgroup))
+            except CgroupUnavailable as error:
+                if cgroup:
+                    raise
+                if cgroup is None:
+                    _log.warning("sandbox: memory limits are approximate here (tier B): %s", error)
+                return await started(Isolation.NAMESPACES, Tier.B)
         except IsolationUnavailable as error:
             if not allow_tier_c:
                 raise SandboxError(f"{error} {remedy_for(error)}") from error
             warnings.warn(f"{error} Code runs without namespaces (tier C).", RuntimeWarning, stacklevel=2)
-            return await started(Isolation.FILTER_ONLY)
+            return await started(Isolation.FILTER_ONLY, Tier.C)
 
-    async def _prove(self, isolation: Isolation) -> None:
+    async def _prove(self) -> None:
+        """Run the snippets that show that the isolation holds; end everything where it does not."""
         try:
             self._pool.release(await self._pool.acquire(Flavour.BARE), Flavour.BARE)
-            if isolation is Isolation.NAMESPACES:
+            if self._tier in (Tier.A, Tier.B):
                 result = await self.run(_CANARY)
                 if result.status is not Status.OK:
                     raise IsolationUnavailable("first run", f"{result.status} {result.stderr.strip()[-200:]}")
+            if self._tier is Tier.A and (await self.run(_HOG)).status is not Status.MEMORY_LIMIT:
+                raise CgroupUnavailable("its memory limit does not hold")
         except BaseException as error:
             await self.close()
             if isinstance(error, WorkerLost):
@@ -165,6 +193,14 @@ class ZygoteSandbox:
             raise
         self._pool.release(worker, flavour)
         return judge(ending, snippet.limits, self._tier, attempt)
+
+
+def _tier_a_group(cgroup: bool | None) -> Cgroups:
+    if cgroup is False:
+        raise CgroupUnavailable("it was started without")
+    if not landlock.abi():
+        raise CgroupUnavailable("this kernel has no Landlock")
+    return Cgroups.find()
 
 
 def _call(snippet: Snippet) -> Call:

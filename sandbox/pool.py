@@ -5,6 +5,7 @@ Invariant: after ``close`` nothing that was started here lives. Knows nothing of
 
 import asyncio
 
+from .cgroup import Cgroups
 from .errors import WorkerLost
 from .flavour import Flavour
 from .jail.confinement import Isolation
@@ -15,7 +16,8 @@ from .zygote import Launch, Zygote
 class Pool:
     """The processes of one sandbox."""
 
-    def __init__(self, isolation: Isolation, launch: Launch) -> None:
+    def __init__(self, isolation: Isolation, launch: Launch, cgroups: Cgroups | None) -> None:
+        self._cgroups = cgroups
         self._isolation = isolation
         self._launch = launch
         self._zygotes: dict[Flavour, Zygote] = {}
@@ -41,8 +43,8 @@ class Pool:
             if worker.is_alive:
                 self._busy.add(worker)
                 return worker
-            worker.close()
-        worker = await Worker.fork(await self._zygote(flavour))
+            self.discard(worker)
+        worker = await self._fork(flavour)
         self._busy.add(worker)
         if self.is_closed:
             self.discard(worker)
@@ -53,7 +55,7 @@ class Pool:
         """Take a worker back for the next call."""
         self._busy.discard(worker)
         if self.is_closed:
-            worker.close()
+            self.discard(worker)
         else:
             self._idle[flavour].append(worker)
 
@@ -61,18 +63,32 @@ class Pool:
         """End a worker, and whatever it runs."""
         self._busy.discard(worker)
         worker.close()
+        if worker.group is not None and self._cgroups is not None:
+            self._cgroups.end(worker.group)
 
     async def close(self) -> None:
         """End every worker and every zygote, and wait until they are gone."""
         self.is_closed = True
         for worker in [*self._busy, *(worker for idle in self._idle.values() for worker in idle)]:
-            worker.close()
+            self.discard(worker)
         self._idle = {flavour: [] for flavour in Flavour}
         for flavour in Flavour:
             async with self._starting[flavour]:
                 zygote = self._zygotes.pop(flavour, None)
                 if zygote is not None:
                     await zygote.close()
+        if self._cgroups is not None:
+            await self._cgroups.close()
+
+    async def _fork(self, flavour: Flavour) -> Worker:
+        zygote = await self._zygote(flavour)
+        group = self._cgroups.make() if self._cgroups else None
+        try:
+            return await Worker.fork(zygote, group)
+        except BaseException:
+            if group is not None and self._cgroups is not None:
+                self._cgroups.end(group)
+            raise
 
     async def _zygote(self, flavour: Flavour) -> Zygote:
         async with self._starting[flavour]:

@@ -1,90 +1,94 @@
-r"""Decides whether a model's final answer is equivalent to the truth.
+r"""Decides whether models' final answers are equivalent to the truths, many at once.
 
-Invariants: the answer is data, never code, in this process and in the sandbox; equal text and equal plain
-numbers are decided here, exactly; everything else is compared by math-verify inside the sandbox, where a
-pathological expression costs its wall limit and nothing more. An answer that cannot be compared is wrong.
-Knows nothing of how the answer was found in the model's text.
+Invariants: an answer is data, never code, in this process and in the sandbox; what equal text, structure and
+exact numbers settle is decided here (``answers``), everything else by algebra inside the sandbox, where an
+expression that does not end costs its own limit and no other answer's verdict. An answer that cannot be
+compared is wrong. Knows nothing of how the answer was found in the model's text.
 """
 
+import asyncio
 import json
 import re
-from fractions import Fraction
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from headway.errors import InputError
+
+from .answers import Formula, equate
 from .errors import SandboxError
-from .result import Limits, Sandbox, Snippet
+from .result import Limits, Result, Sandbox, Snippet, Status
 
-_MAX_ANSWER = 1000
-_MAX_DIGITS = 60
-_NUMBER = re.compile(r"([+-]?\d+)(?:\.(\d*)|/(\d+))?", re.ASCII)
-_EQUAL = 42
-_LIMITS = Limits(wall_s=10.0, cpu_s=10.0, memory_bytes=1 << 30)
-
-# Neither text may close the box early: braces are balanced, and there is one box. math-verify's own timers
-# are off, because the sandbox's clock is the one that counts.
-_COMPARE = f"""
-import json, logging, sys
-from math_verify import parse, verify
-logging.disable()
-answer, truth = (parse(chr(92) + "boxed{{" + text + "}}", parsing_timeout=0) for text in json.load(sys.stdin))
-sys.exit({_EQUAL} if answer and truth and verify(truth, answer, timeout_seconds=0) else 0)
-"""
-_PLAIN_FUNCTION = re.compile(r"(?<![\\a-zA-Z])(sqrt|sin|cos|tan|log|ln|exp|pi)(?![a-zA-Z])")
-_PLAIN_ROOT = re.compile(r"\\sqrt\(([^()]*)\)")
+LIMIT_S = 5.0
+_BATCH = 16
+_START_S = 10.0
+_MEMORY_BYTES = 1 << 30
+_ALGEBRA = Path(__file__).with_name("answers").joinpath("algebra.py").read_text(encoding="utf-8")
 
 
-async def verify(sandbox: Sandbox, answer: str, truth: str) -> bool:
+async def verify(sandbox: Sandbox, answer: str, truth: str, *, limit_s: float = LIMIT_S) -> bool:
     r"""Return whether ``answer`` is equivalent to ``truth``; both are what stands in ``\boxed{…}``.
 
     Raises:
         SandboxError: the sandbox failed, so the answer was not judged.
     """
-    answer, truth = answer.strip(), truth.strip()
-    decided = _compare_exactly(answer, truth)
-    if decided is not None:
-        return decided
-    stdin = json.dumps([_as_latex(answer), _as_latex(truth)]).encode()
-    result = await sandbox.run(Snippet(code=_COMPARE, stdin=stdin, limits=_LIMITS))
+    return (await verify_all(sandbox, [(answer, truth)], limit_s=limit_s))[0]
+
+
+async def verify_all(
+    sandbox: Sandbox, pairs: Iterable[tuple[str, str]], *, limit_s: float = LIMIT_S
+) -> list[bool]:
+    """Return, in order, whether each answer is equivalent to its truth; ``pairs`` are (answer, truth).
+
+    One run of the sandbox compares several pairs, so many pairs cost less than as many calls of ``verify``.
+
+    Args:
+        sandbox: where the algebra is done.
+        pairs: what to compare; equal pairs are compared once.
+        limit_s: seconds of wall time after which one pair's comparison is given up, and its answer is wrong.
+
+    Raises:
+        InputError: the limit is not positive.
+        SandboxError: the sandbox failed, so the answers were not judged.
+    """
+    if not limit_s > 0:
+        raise InputError(
+            f"limit_s is {limit_s}: give the seconds that comparing one answer may take, above 0."
+        )
+    pairs = list(pairs)
+    formulas = {pair: equate(*pair) for pair in pairs}
+    open_pairs = [pair for pair, formula in formulas.items() if not isinstance(formula, bool)]
+    batches = [open_pairs[start : start + _BATCH] for start in range(0, len(open_pairs), _BATCH)]
+    verdicts = await asyncio.gather(
+        *(_decide(sandbox, [formulas[pair] for pair in batch], limit_s) for batch in batches)
+    )
+    decided = {pair: formula is True for pair, formula in formulas.items()}
+    for batch, outcome in zip(batches, verdicts, strict=True):
+        decided |= zip(batch, outcome, strict=True)
+    return [decided[pair] for pair in pairs]
+
+
+async def _decide(sandbox: Sandbox, formulas: Sequence[Formula], limit_s: float) -> list[bool]:
+    """Decide the formulas in one run; in a run each, where the sandbox ended that one at a limit."""
+    result = await sandbox.run(_snippet(formulas, limit_s))
     if result.is_sandbox_fault:
         raise SandboxError(
             f"The sandbox failed {result.attempt} times to compare an answer: {result.status}."
         )
-    return result.exit_code == _EQUAL
+    if result.status is Status.ERROR:  # an answer's comparison cannot end its program so: it has no say there
+        raise SandboxError(f"Answers cannot be compared: {result.stderr[-500:].strip()}")
+    if _is_complete(result, len(formulas)):
+        return [digit == "1" for digit in result.stdout]
+    if len(formulas) == 1:
+        return [False]
+    alone = await asyncio.gather(*(_decide(sandbox, [formula], limit_s) for formula in formulas))
+    return [verdict for outcome in alone for verdict in outcome]
 
 
-def _compare_exactly(answer: str, truth: str) -> bool | None:
-    """Decide what needs no algebra; None for the rest."""
-    if answer == truth:
-        return bool(answer)
-    if not answer or not truth or max(len(answer), len(truth)) > _MAX_ANSWER or not _is_one_term(answer):
-        return False
-    numbers = _number(answer), _number(truth)
-    if numbers[0] is None or numbers[1] is None:
-        return None
-    return numbers[0] == numbers[1]
+def _snippet(formulas: Sequence[Formula], limit_s: float) -> Snippet:
+    total_s = _START_S + limit_s * len(formulas)
+    limits = Limits(wall_s=total_s, cpu_s=total_s, memory_bytes=_MEMORY_BYTES)
+    return Snippet(code=_ALGEBRA, stdin=json.dumps([formulas, limit_s]).encode(), limits=limits)
 
 
-def _is_one_term(answer: str) -> bool:
-    """Whether the text stays inside the box that it is put in."""
-    depth = 0
-    for character in answer.replace(r"\{", "").replace(r"\}", ""):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth < 0:
-            return False
-    return depth == 0 and r"\boxed" not in answer and r"\fbox" not in answer
-
-
-def _number(text: str) -> Fraction | None:
-    match = _NUMBER.fullmatch(text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", text) else text)
-    if match is None or len(text) > _MAX_DIGITS or (match[3] is not None and int(match[3]) == 0):
-        return None
-    if match[3] is not None:
-        return Fraction(int(match[1]), int(match[3]))
-    return Fraction(f"{match[1]}.{match[2] or 0}")
-
-
-def _as_latex(text: str) -> str:
-    """Write the functions that models type in plain text as LaTeX, which would read them letter by letter."""
-    previous, text = "", _PLAIN_FUNCTION.sub(r"\\\1", text.strip("$").replace("**", "^"))
-    while previous != text:
-        previous, text = text, _PLAIN_ROOT.sub(r"\\sqrt{\1}", text)
-    return text
+def _is_complete(result: Result, count: int) -> bool:
+    return result.status is Status.OK and re.fullmatch(rf"[01]{{{count}}}", result.stdout) is not None

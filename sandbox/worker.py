@@ -7,6 +7,7 @@ parent's own clock bounds a slot that does not answer. Knows nothing of queues, 
 import asyncio
 import socket
 
+from .cgroup import Group
 from .errors import IsolationUnavailable, WorkerLost
 from .wire import (
     ENDING_HEADER_BYTES,
@@ -27,21 +28,29 @@ class Worker:
     """The parent's end of a slot. ``fork`` makes one."""
 
     def __init__(
-        self, zygote: Zygote, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        zygote: Zygote,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        group: Group | None,
     ) -> None:
+        self.group = group
         self._zygote = zygote
         self._number = number
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def fork(cls, zygote: Zygote) -> "Worker":
-        """Have a zygote fork a slot, and wait until it is ready."""
+    async def fork(cls, zygote: Zygote, group: Group | None) -> "Worker":
+        """Have a zygote fork a slot, whose calls run in the group if any, and wait until it is ready."""
         ours, theirs = socket.socketpair()
         with theirs:
-            number = zygote.fork_slot(theirs)
+            number = zygote.fork_slot(theirs, group.files if group else ())
+        if group is not None:
+            group.close_files()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        worker = cls(zygote, number, reader, writer)
+        worker = cls(zygote, number, reader, writer, group)
         try:
             async with asyncio.timeout(_START_S):
                 await worker._await_ready()

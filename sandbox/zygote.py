@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -74,11 +75,13 @@ class Zygote:
         except OSError:
             return False
 
-    def fork_slot(self, slot_end: socket.socket) -> int:
-        """Ask for a slot that serves the other end of a socket; return its number here."""
+    def fork_slot(self, slot_end: socket.socket, group_files: Sequence[int]) -> int:
+        """Ask for a slot that serves the other end of a socket, with its group if any; return its number."""
         self._forked += 1
         try:
-            socket.send_fds(self._control, [b"F" + self._forked.to_bytes(8, "big")], [slot_end.fileno()])
+            socket.send_fds(
+                self._control, [b"F" + self._forked.to_bytes(8, "big")], [slot_end.fileno(), *group_files]
+            )
         except OSError as error:
             raise WorkerLost(str(error)) from error
         return self._forked

@@ -134,7 +134,7 @@ def _sandbox() -> Iterator[Finding]:
             works=bool(capability.works),
             detail=capability.detail or ("works" if capability.works else "not tried"),
             remedy=capability.remedy,
-            needed=bool(capability.remedy),
+            needed=capability.needed and bool(capability.remedy),
         )
 
 

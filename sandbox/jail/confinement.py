@@ -11,15 +11,15 @@ import resource
 from enum import StrEnum
 from typing import NamedTuple
 
-from . import filesystem, syscalls
+from . import filesystem, landlock, syscalls
 
 
 class Isolation(StrEnum):
-    """What encloses a snippet: the value is the tier that results are stamped with."""
+    """What encloses a snippet."""
 
-    NAMESPACES = "B"
-    FILTER_ONLY = "C"
-    UNSAFE = "none"
+    NAMESPACES = "namespaces"
+    FILTER_ONLY = "filter only"
+    UNSAFE = "nothing"
 
 
 class Bounds(NamedTuple):
@@ -36,7 +36,13 @@ _STACK_BYTES = 8 << 20
 
 
 def confine(
-    isolation: Isolation, bounds: Bounds, *, scratch: str, data_bytes: int, first_closed: int = 3
+    isolation: Isolation,
+    bounds: Bounds,
+    *,
+    scratch: str,
+    data_bytes: int,
+    landlock_abi: int,
+    first_closed: int = 3,
 ) -> None:
     """Confine this process but for its filter; ``data_bytes`` is what it holds already, free of charge."""
     os.setsid()
@@ -52,6 +58,7 @@ def confine(
     if isolation is not Isolation.UNSAFE:
         syscalls.drop_capabilities()
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        landlock.restrict(landlock_abi, scratch)
 
 
 def seal(isolation: Isolation, program: bytes) -> None:

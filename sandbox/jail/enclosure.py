@@ -8,15 +8,18 @@ import os
 from collections.abc import Callable
 
 from ..wire import Call
-from . import filesystem, syscalls, tree
+from . import filesystem, landlock, syscalls, tree
 from .confinement import Bounds, Isolation, confine, seal
+from .memory_group import MemoryGroup
 
 
 class Enclosure:
     """The isolation of one slot's children."""
 
-    def __init__(self, isolation: Isolation, program: bytes) -> None:
+    def __init__(self, isolation: Isolation, program: bytes, group: MemoryGroup | None) -> None:
         self.isolation = isolation
+        self.group = group
+        self._landlock_abi = landlock.abi()
         self._program = program
         self.members: Callable[[], list[int]] = tree.descendants
         if isolation is Isolation.NAMESPACES:
@@ -37,9 +40,16 @@ class Enclosure:
 
     def confine(self, call: Call, scratch: str, *, helpers: int = 0, first_closed: int = 3) -> None:
         """Confine the calling child but for its filter; ``helpers`` are processes beside the call's own."""
+        if self.group is not None:
+            self.group.enter()
         bounds = Bounds(call.cpu_s, call.memory_bytes, call.disk_bytes, call.processes + helpers)
         confine(
-            self.isolation, bounds, scratch=scratch, data_bytes=self._data_bytes, first_closed=first_closed
+            self.isolation,
+            bounds,
+            scratch=scratch,
+            data_bytes=self._data_bytes,
+            landlock_abi=self._landlock_abi,
+            first_closed=first_closed,
         )
 
     def seal(self) -> None:

@@ -19,6 +19,7 @@ from typing import NoReturn
 from ..wire import CALL_HEADER_BYTES, Call, Cause, Ending, Kind, call_body_sizes, pack_ending, unpack_call
 from .confinement import Isolation
 from .enclosure import Enclosure
+from .memory_group import MemoryGroup
 from .runner import run_main
 from .states import States
 from .watch import ParentGone, Watch
@@ -29,12 +30,19 @@ _READY = b"\x01"
 class Slot:
     """Serves the calls that arrive on a socket, until it closes."""
 
-    def __init__(self, connection: socket.socket, isolation: Isolation, scratch: str, program: bytes) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        isolation: Isolation,
+        scratch: str,
+        program: bytes,
+        group: MemoryGroup | None,
+    ) -> None:
         self._connection = connection
         self._scratch = scratch
         self._confined = mmap.mmap(-1, mmap.PAGESIZE)
         self._memory_error = mmap.mmap(-1, mmap.PAGESIZE)
-        self._enclosure = Enclosure(isolation, program)
+        self._enclosure = Enclosure(isolation, program, group)
         self._states: States | None = None
 
     def serve(self) -> None:
@@ -84,13 +92,18 @@ class Slot:
         (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = os.pipe(), os.pipe(), os.pipe()
         try:
             began = time.monotonic()
+            group = self._enclosure.group
+            if group is not None:
+                group.begin(call.memory_bytes)
             pid = self._enclosure.fork()
             if pid == 0:
                 self._become_child(call, scratch, (stdin, to_stdout, to_stderr))
             for fd in (stdin, to_stdout, to_stderr):
                 os.close(fd)
             parent = self._connection.fileno()
-            watch = Watch(pid, call, stdin=feed, stdout=stdout, stderr=stderr, parent=parent, began=began)
+            watch = Watch(
+                pid, call, group, stdin=feed, stdout=stdout, stderr=stderr, parent=parent, began=began
+            )
             watch.until_end(self._enclosure.members)
             _, wait_status, usage = os.wait4(pid, 0)
             self._enclosure.end_all()
@@ -110,7 +123,7 @@ class Slot:
             stderr_dropped=err.dropped,
             cpu_s=usage.ru_utime + usage.ru_stime,
             wall_s=wall_s,
-            peak_memory_bytes=max(usage.ru_maxrss << 10, watch.peak_memory_bytes),
+            peak_memory_bytes=watch.peak_memory_bytes or usage.ru_maxrss << 10,
         )
 
     def _become_child(self, call: Call, scratch: str, standard_fds: tuple[int, int, int]) -> NoReturn:

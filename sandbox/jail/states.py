@@ -126,6 +126,8 @@ class States:
 
     def _cell(self, call: Call, state: State, began: float) -> Ending:
         (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = (os.pipe() for _ in range(3))
+        if self._enclosure.group is not None:
+            self._enclosure.group.begin(call.memory_bytes)
         theirs = [_sealed(call.code), stdin, to_stdout, to_stderr]
         watching = False
         try:
@@ -137,9 +139,16 @@ class States:
                     os.close(fd)
             pid = self._hello(state, began + call.wall_s)
             watch = Watch(
-                pid, call, stdin=feed, stdout=stdout, stderr=stderr, parent=self._parent, began=began,
+                pid,
+                call,
+                self._enclosure.group,
+                stdin=feed,
+                stdout=stdout,
+                stderr=stderr,
+                parent=self._parent,
+                began=began,
                 line=state.control,
-            )  # fmt: skip
+            )
             watching = True
             watch.until_end(self._running, idle=self._pids())
             return self._conclude(call, state, watch, pid, began)
@@ -155,7 +164,7 @@ class States:
         is_good = is_done and not memory_error
         wait_status = status << 8 if is_done else tree.wait_status(pid)
         cpu_s = tree.cpu_s(pid)
-        peak = max(watch.peak_memory_bytes, tree.peak_bytes(pid))
+        peak = watch.peak_memory_bytes or tree.peak_bytes(pid)
         if is_good:
             os.close(state.pidfd)
             self._states[call.state] = state = State(pid, os.pidfd_open(pid), state.control)

@@ -62,6 +62,14 @@ def _syscall(number: int, name: str, *arguments: object) -> None:
     _checked(_libc.syscall(ctypes.c_long(number), *arguments), name)
 
 
+def numbered(number: int, name: str, *arguments: object) -> int:
+    """Make a system call that libc has no function for; integers are passed as longs."""
+    longs = (ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)
+    result = int(_libc.syscall(ctypes.c_long(number), *longs))
+    _checked(result, name)
+    return result
+
+
 def unshare(flags: int) -> None:
     """Give this process new namespaces."""
     _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")

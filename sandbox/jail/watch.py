@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from ..wire import Call, Cause
 from . import tree
 from .line import hear
+from .memory_group import MemoryGroup
 from .output import BoundedOutput
 
 HARD_OUTPUT_FACTOR = 64
@@ -35,6 +36,7 @@ class Watch:
         self,
         pid: int,
         call: Call,
+        group: MemoryGroup | None,
         *,
         stdin: int,
         stdout: int,
@@ -47,7 +49,8 @@ class Watch:
         self.last_word = b""
         self._pid, self._line = pid, line
         self._idle: Sequence[int] = ()
-        self.peak_memory_bytes = 0
+        self._peak_seen = 0
+        self._group = group
         self.outputs = {fd: BoundedOutput(call.output_bytes) for fd in (stdout, stderr)}
         self._call = call
         self._pidfd = os.pidfd_open(pid)
@@ -83,10 +86,17 @@ class Watch:
                     self._look(members())
                     self._next_look = time.monotonic() + _LOOK_EVERY_S
         finally:
+            if self.cause is Cause.EXITED and self._group is not None and self._group.is_exceeded():
+                self.cause = Cause.MEMORY
             os.close(self._pidfd)
             self._pidfd = -1
             if self._stdin >= 0:
                 os.close(self._stdin)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most memory that the processes held together: by their group, or the most that was seen."""
+        return (self._group.peak_bytes() if self._group else 0) or self._peak_seen
 
     def drain(self) -> None:
         """Read what is left in the pipes, once no process writes to them any more."""
@@ -147,8 +157,9 @@ class Watch:
 
     def _look(self, pids: list[int]) -> None:
         usage = tree.measure(pids, self._call.memory_bytes, self._idle)
-        self.peak_memory_bytes = max(self.peak_memory_bytes, usage.memory_bytes)
-        if usage.memory_bytes > self._call.memory_bytes:
+        self._peak_seen = max(self._peak_seen, usage.memory_bytes)
+        is_over = usage.memory_bytes > self._call.memory_bytes
+        if self._group.is_exceeded() if self._group else is_over:
             self._end(Cause.MEMORY)
         elif usage.cpu_s >= self._call.cpu_s:
             self._end(Cause.CPU)

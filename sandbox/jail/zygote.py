@@ -6,6 +6,7 @@ calls.
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import shutil
@@ -16,10 +17,16 @@ from typing import NamedTuple, NoReturn
 from . import syscalls, tree
 from .confinement import Isolation
 from .identity import map_identity
+from .memory_group import MemoryGroup
 from .slot import Slot
 
 _REAP_EVERY_MS = 2000
 _SANDBOX_UID = 1000
+
+
+_MAX_FDS = 5
+_FIRST_FD = 3
+_ABOVE_ALL = 512
 
 
 class _Forked(NamedTuple):
@@ -58,13 +65,14 @@ class Zygote:
         return os.path.join(self._scratch, str(slot))
 
     def _obey(self) -> bool:
-        message, fds, _, _ = socket.recv_fds(self._control, 16, 1)
+        message, fds, _, _ = socket.recv_fds(self._control, 16, _MAX_FDS)
         if not message:
             return False
         number = int.from_bytes(message[1:], "big")
         if message[:1] == b"F":
-            pid = self._fork_slot(number, fds[0])
-            os.close(fds[0])
+            pid = self._fork_slot(number, fds)
+            for fd in fds:
+                os.close(fd)
             if pid:
                 self._slots[number] = forked = _Forked(pid, os.pidfd_open(pid))
                 self._poll.register(forked.pidfd, select.POLLIN)
@@ -86,49 +94,58 @@ class Zygote:
             for pid in set(tree.children(os.getpid())) - {forked.pid for forked in self._slots.values()}:
                 os.kill(pid, signal.SIGKILL)
 
-    def _fork_slot(self, number: int, fd: int) -> int:
+    def _fork_slot(self, number: int, fds: list[int]) -> int:
         if self._isolation is not Isolation.NAMESPACES:
             os.mkdir(self._scratch_of(number))
             pid = os.fork()
             if pid == 0:
-                self._become_slot(fd, self._scratch_of(number))
+                self._become_slot(fds, self._scratch_of(number))
             return pid
         # A pid namespace takes in only the children of the process that made it: hence one in between.
         answer, report = os.pipe()
         middle = os.fork()
         if middle == 0:
-            self._enclose_slot(fd, report)
+            self._enclose_slot(fds, report)
         os.close(report)
         os.waitpid(middle, 0)
         number = int.from_bytes(os.read(answer, 8), "big")
         os.close(answer)
         return number
 
-    def _enclose_slot(self, fd: int, report: int) -> NoReturn:
+    def _enclose_slot(self, fds: list[int], report: int) -> NoReturn:
         try:
             outside_uid, outside_gid = os.getuid(), os.getgid()
             syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
             map_identity(f"{_SANDBOX_UID} {outside_uid} 1", f"{_SANDBOX_UID} {outside_gid} 1")
             pid = os.fork()
             if pid == 0:
-                self._become_slot(fd, self._scratch)
+                self._become_slot(fds, self._scratch)
             os.write(report, pid.to_bytes(8, "big"))
         except BaseException as error:
-            os.write(fd, f"\x00{error}".encode())
+            os.write(fds[0], f"\x00{error}".encode())
         finally:
             os._exit(0)
 
-    def _become_slot(self, fd: int, scratch: str) -> NoReturn:
+    def _become_slot(self, fds: list[int], scratch: str) -> NoReturn:
         try:
             os.setsid()
-            os.dup2(fd, 3)
-            syscalls.close_from(4)
-            connection = socket.socket(fileno=3)
+            connection, *group = _renumbered(fds)
+            line = socket.socket(fileno=connection)
             try:
-                slot = Slot(connection, self._isolation, scratch, self._program)
+                memory_group = MemoryGroup(group) if group else None
+                slot = Slot(line, self._isolation, scratch, self._program, memory_group)
             except BaseException as error:
-                connection.sendall(f"\x00{error}".encode())
+                line.sendall(f"\x00{error}".encode())
                 raise
             slot.serve()
         finally:
             os._exit(0)
+
+
+def _renumbered(fds: list[int]) -> list[int]:
+    """Close every descriptor but the standard and the given ones; return these, renumbered from 3."""
+    kept = list(range(_FIRST_FD, _FIRST_FD + len(fds)))
+    for fd, target in zip([fcntl.fcntl(fd, fcntl.F_DUPFD, _ABOVE_ALL) for fd in fds], kept, strict=True):
+        os.dup2(fd, target)
+    syscalls.close_from(_FIRST_FD + len(fds))
+    return kept
