@@ -13,18 +13,24 @@ class Flavour(Enum):
     """A kind of zygote; the value is the packages that it has imported before the first call."""
 
     BARE = ()
+    NUMPY = ("numpy",)
     MATH = ("numpy", "sympy", "math_verify")
 
 
-_WARMED_BY_MATH = frozenset({*Flavour.MATH.value, "mpmath", "scipy", "pandas", "matplotlib", "networkx"})
+_WANTS_MATH = frozenset({"sympy", "math_verify", "mpmath"})
+_WANTS_NUMPY = frozenset({"numpy", "scipy", "pandas", "matplotlib", "networkx", "sklearn"})
 _IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)|import[ \t]+([\w., \t]+))", re.MULTILINE)
 _NAME = re.compile(r"[\w.]+(?:[ \t]+as[ \t]+\w+)?")
 
 
-def flavour_of(code: str) -> Flavour:
+def flavour_of(*codes: str) -> Flavour:
     """Return the leanest flavour that has what the code imports."""
-    for match in _IMPORT.finditer(code):
-        for clause in _NAME.findall(match[1] or match[2]):
-            if clause.split()[0].partition(".")[0] in _WARMED_BY_MATH:
-                return Flavour.MATH
-    return Flavour.BARE
+    imported = {
+        clause.split()[0].partition(".")[0]
+        for code in codes
+        for match in _IMPORT.finditer(code)
+        for clause in _NAME.findall(match[1] or match[2])
+    }
+    if imported & _WANTS_MATH:
+        return Flavour.MATH
+    return Flavour.NUMPY if imported & _WANTS_NUMPY else Flavour.BARE

@@ -211,8 +211,7 @@ class ZygoteSession:
                 self._host = None
 
     def _flavour(self, snippet: Snippet) -> Flavour:
-        wanted = {flavour_of(code) for code in (snippet.code, *(cell.snippet.code for cell in self._cells))}
-        return Flavour.MATH if Flavour.MATH in wanted else Flavour.BARE
+        return flavour_of(*(cell.snippet.code for cell in self._cells), snippet.code)
 
     def _call(self, snippet: Snippet) -> Call:
         own, limits = self._limits, snippet.limits

@@ -10,7 +10,7 @@ from .reward import AnswerReward, Reward
 from .rollout import Group, Rollout
 from .scheduler import EpisodeConfig, Scheduler
 from .task import Message, Task, load_tasks, save_tasks
-from .tool import PythonTool, Tool
+from .tool import PythonSessionTool, PythonTool, StandardIOTool, StatefulTool, Tool
 from .turns import TurnConfig
 
 __all__ = [
@@ -25,10 +25,13 @@ __all__ = [
     "Message",
     "Outcome",
     "Policy",
+    "PythonSessionTool",
     "PythonTool",
     "Reward",
     "Rollout",
     "Scheduler",
+    "StandardIOTool",
+    "StatefulTool",
     "Task",
     "Tool",
     "TurnConfig",

@@ -21,18 +21,38 @@ from headway.sandbox.result import Limits, Result, Status
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _BOXED = re.compile(r"\\boxed\s*\{")
 
-PYTHON_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "python",
-        "description": "Run Python code and return what it prints.",
-        "parameters": {
-            "type": "object",
-            "properties": {"code": {"type": "string", "description": "the code to run"}},
-            "required": ["code"],
+
+def _function(name: str, description: str, **arguments: str) -> dict[str, Any]:
+    """The schema of a function whose arguments are all required texts, each with its description."""
+    return {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": description,
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    key: {"type": "string", "description": about} for key, about in arguments.items()
+                },
+                "required": list(arguments),
+            },
         },
-    },
-}
+    }
+
+
+PYTHON_TOOL = _function("python", "Run Python code and return what it prints.", code="the code to run")
+PYTHON_SESSION_TOOL = _function(
+    "python",
+    "Run Python code and return what it prints and the value of its last line. Variables and imports last "
+    "from call to call.",
+    code="the code to run",
+)
+STANDARD_IO_TOOL = _function(
+    "python_code_with_standard_io",
+    "Run Python code on a standard input and return what it prints.",
+    code="the code to run",
+    input="what the code reads on standard input",
+)
 
 
 class Call(msgspec.Struct, frozen=True):

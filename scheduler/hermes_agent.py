@@ -6,6 +6,7 @@ turn that was cut off, at the turn limit, or when a tool response would not fit 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import msgspec
@@ -15,7 +16,7 @@ from .agent import Outcome
 from .chat import Chat
 from .episode import Episode
 from .hermes import Call, Malformed, boxed_answer, parse_calls, render_responses
-from .tool import Tool
+from .tool import StatefulTool, Tool
 
 
 class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,9 +29,11 @@ class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class HermesAgent:
     """Solves tasks with tools, for any model that ``Chat`` can render."""
 
-    def __init__(self, chat: Chat, tools: Sequence[Tool], limits: AgentLimits | None = None) -> None:
+    def __init__(
+        self, chat: Chat, tools: Sequence[Tool | StatefulTool], limits: AgentLimits | None = None
+    ) -> None:
         self._chat = chat
-        self._tools = {tool.name: tool for tool in tools}
+        self._tools = tools
         self._limits = limits or AgentLimits()
 
     @property
@@ -40,6 +43,14 @@ class HermesAgent:
 
     async def __call__(self, episode: Episode) -> Outcome:
         """Run one episode."""
+        async with AsyncExitStack() as opened:
+            tools = [
+                await opened.enter_async_context(tool.open()) if isinstance(tool, StatefulTool) else tool
+                for tool in self._tools
+            ]
+            return await self._run(episode, {tool.name: tool for tool in tools})
+
+    async def _run(self, episode: Episode, tools: dict[str, Tool]) -> Outcome:
         episode.observe(self._chat.prompt(episode.task.messages))
         tags = 0
         for _ in range(self._limits.max_turns):
@@ -53,7 +64,7 @@ class HermesAgent:
                 answer = boxed_answer(text)
                 return Outcome("no_answer" if answer is None else "answer", answer, tags)
             async with asyncio.TaskGroup() as running:
-                responses = [running.create_task(self._respond(episode, call)) for call in calls]
+                responses = [running.create_task(_respond(episode, call, tools)) for call in calls]
             content = render_responses([response.result() for response in responses])
             observation = self._chat.observation(content, after=turn.tokens)
             if len(observation) >= episode.room:
@@ -61,8 +72,9 @@ class HermesAgent:
             episode.observe(observation)
         return Outcome("max_turns", answer_tags=tags)
 
-    async def _respond(self, episode: Episode, call: Call | Malformed) -> str:
-        if isinstance(call, Malformed):
-            episode.note_malformed()
-            return call.reason
-        return (await episode.call(self._tools[call.name], call.arguments)).text
+
+async def _respond(episode: Episode, call: Call | Malformed, tools: dict[str, Tool]) -> str:
+    if isinstance(call, Malformed):
+        episode.note_malformed()
+        return call.reason
+    return (await episode.call(tools[call.name], call.arguments)).text

@@ -31,8 +31,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Whether the model's call did not work (its own fault)."""
-        return self.status != "ok"
+        """Whether the model's call did not work (its own fault; a session that expired is not)."""
+        return self.status not in ("ok", "expired")
 
 
 class TurnSpan(msgspec.Struct, frozen=True, kw_only=True):

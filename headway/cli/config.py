@@ -1,6 +1,6 @@
 """What it takes to roll out, as structs that the command line fills and a configuration file decodes into."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,8 +33,18 @@ class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
+ToolKind = Literal["python", "python_session", "python_code_with_standard_io"]
+
+
 class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Workers (0: one a core) and the limits of one tool call."""
+    """The agent's tool, workers (0: one a core), the limits of one call, and how many sessions may live.
+
+    Tools: ``python``, each call in a fresh process; ``python_session``, variables last from call to call;
+    ``python_code_with_standard_io``, the paper's, which takes an input.
+    """
+
+    tool: ToolKind = "python"
+    max_sessions: _Positive = 4096
 
     workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     wall_s: Annotated[float, Meta(gt=0, le=86400)] = 4.0

@@ -17,17 +17,25 @@ from headway.scheduler import (
     Chat,
     EpisodeConfig,
     HermesAgent,
+    PythonSessionTool,
     PythonTool,
     Rollout,
     Scheduler,
+    StandardIOTool,
     Task,
     TurnConfig,
     make_policy,
 )
 from headway.scheduler.events import EngineChanged, EventSink, now_ns
-from headway.scheduler.hermes import PYTHON_TOOL
 
-from .config import SessionConfig
+from .config import SessionConfig, ToolKind
+
+_Tool = type[PythonTool] | type[PythonSessionTool] | type[StandardIOTool]
+_TOOLS: dict[ToolKind, _Tool] = {
+    "python": PythonTool,
+    "python_session": PythonSessionTool,
+    "python_code_with_standard_io": StandardIOTool,
+}
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -47,7 +55,7 @@ def model_folder(model: str) -> Path:
 def load_chat(config: SessionConfig) -> Chat:
     """The chat of a session's model, with the one tool that its agent has."""
     quieten_transformers()
-    return Chat.load(model_folder(config.model), [PYTHON_TOOL])
+    return Chat.load(model_folder(config.model), [_TOOLS[config.sandbox.tool].schema])
 
 
 def quieten_transformers() -> None:
@@ -111,11 +119,13 @@ async def open_session(
         memory_bytes=config.sandbox.memory_mib << 20,
     )
     workers = config.sandbox.workers or os.cpu_count() or 1
-    async with await ZygoteSandbox.start(workers=workers) as sandbox:
+    async with await ZygoteSandbox.start(
+        workers=workers, max_sessions=config.sandbox.max_sessions
+    ) as sandbox:
         for id in engine_ids(config):
             sink.emit(EngineChanged(t=now_ns(), engine=id, state="starting"))
         async with fleet:
-            agent = HermesAgent(chat, [PythonTool(sandbox, limits)], config.agent)
+            agent = HermesAgent(chat, [_TOOLS[config.sandbox.tool](sandbox, limits)], config.agent)
             scheduler = Scheduler(
                 fleet.engines,
                 policy=make_policy(config.policy),

@@ -32,8 +32,11 @@ _ALLOWED_VALUES = {
 }
 
 
-def compile_filter(machine: str | None = None) -> bytes:
-    """Return the program for a machine (default: this one); ``OSError`` where none is known."""
+def compile_filter(machine: str | None = None, *, refusal: int | None = None) -> bytes:
+    """Return the program for a machine (default: this one); ``OSError`` where none is known.
+
+    ``refusal`` is what seccomp does with a call that is not allowed, instead of failing it.
+    """
     machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
         raise OSError(f"no seccomp filter for {machine}")
@@ -46,15 +49,17 @@ def compile_filter(machine: str | None = None) -> bytes:
     ]
     if machine == "x86_64":
         program += [_op(_JUMP_GE, _X32_BIT, 0, 1), _op(_RETURN, _KILL)]
-    program += [_op(_JUMP_GE, _FIRST_UNKNOWN, 0, 1), _deny(errno.ENOSYS)]
+    refuse = _deny(errno.EPERM) if refusal is None else _op(_RETURN, refusal)
+    unknown = _deny(errno.ENOSYS) if refusal is None else _op(_RETURN, refusal)
+    program += [_op(_JUMP_GE, _FIRST_UNKNOWN, 0, 1), unknown]
     program += [_op(_JUMP_EQ, numbers["clone3"], 0, 1), _deny(errno.ENOSYS)]
-    program += _clone_rule(numbers["clone"])
+    program += _clone_rule(numbers["clone"], refuse)
     for name, (argument, values) in _ALLOWED_VALUES.items():
-        program += _value_rule(numbers[name], argument, values)
+        program += _value_rule(numbers[name], argument, values, refuse)
     special = {"clone", *_NEVER, *_ALLOWED_VALUES}
     for low, high in _ranges(sorted(number for name, number in numbers.items() if name not in special)):
         program += [_op(_JUMP_GE, low, 0, 2), _op(_JUMP_GT, high, 1, 0), _op(_RETURN, _ALLOW)]
-    program.append(_deny(errno.EPERM))
+    program.append(refuse)
     return b"".join(program)
 
 
@@ -70,21 +75,21 @@ def _argument(index: int) -> bytes:
     return _op(_LOAD, _OFFSET_ARGUMENTS + 8 * index)
 
 
-def _clone_rule(number: int) -> list[bytes]:
+def _clone_rule(number: int, refuse: bytes) -> list[bytes]:
     return [
         _op(_JUMP_EQ, number, 0, 4),
         _argument(0),
         _op(_JUMP_SET, _NAMESPACE_FLAGS, 0, 1),
-        _deny(errno.EPERM),
+        refuse,
         _op(_RETURN, _ALLOW),
     ]
 
 
-def _value_rule(number: int, argument: int, values: tuple[int, ...]) -> list[bytes]:
+def _value_rule(number: int, argument: int, values: tuple[int, ...], refuse: bytes) -> list[bytes]:
     body = [_argument(argument)]
     for value in values:
         body += [_op(_JUMP_EQ, value, 0, 1), _op(_RETURN, _ALLOW)]
-    body.append(_deny(errno.EPERM))
+    body.append(refuse)
     return [_op(_JUMP_EQ, number, 0, len(body)), *body]
 
 

@@ -40,7 +40,9 @@ _MOUNT_SETATTR = 442
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class _SockFprog(ctypes.Structure):
+class SockFprog(ctypes.Structure):
+    """A seccomp program, as the kernel takes it."""
+
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
@@ -141,7 +143,7 @@ def close_from(first: int) -> None:
 
 def install_filter(program: bytes) -> None:
     """Install a compiled seccomp program for good; needs ``no_new_privs``."""
-    prog = _SockFprog(len(program) // 8, program)
+    prog = SockFprog(len(program) // 8, program)
     zero = ctypes.c_ulong(0)
     result = _libc.prctl(
         ctypes.c_int(PR_SET_SECCOMP), ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.byref(prog), zero, zero

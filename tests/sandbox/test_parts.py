@@ -17,14 +17,19 @@ from headway.sandbox.wire import Cause, Ending
 @pytest.mark.parametrize(
     "code",
     [
-        "import numpy",
+        "import sympy",
         "def f():\n  from sympy.abc import x",
-        "import os, numpy as np",
-        "x = 1; import scipy.stats",
+        "import os, numpy as np, sympy",
+        "import numpy\nfrom math_verify import parse",
     ],
 )
-def test_mathematical_imports_get_the_mathematical_flavour(code):
+def test_symbolic_imports_get_the_mathematical_flavour(code):
     assert flavour_of(code) is Flavour.MATH
+
+
+@pytest.mark.parametrize("code", ["import numpy", "import os, numpy as np", "x = 1; import scipy.stats"])
+def test_numerical_imports_get_the_leaner_flavour_with_numpy(code):
+    assert flavour_of(code) is Flavour.NUMPY
 
 
 @pytest.mark.parametrize(
