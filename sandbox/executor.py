@@ -55,6 +55,7 @@ class ZygoteSandbox:
         cgroup: bool | None = None,
         allow_tier_c: bool = False,
         unsafe_no_isolation: bool = False,
+        slot_start_s: float = 60.0,
         launch: Launch = launch,
     ) -> Self:
         """Start a sandbox with the best isolation that works here, tried by running snippets.
@@ -69,6 +70,7 @@ class ZygoteSandbox:
             allow_tier_c: where namespaces are refused, accept a seccomp filter and limits alone. Such code
                 can read whatever an unprivileged user of this machine can.
             unsafe_no_isolation: run code unconfined; for unit tests only.
+            slot_start_s: how long a worker process may take to start before its zygote is replaced.
             launch: starts the zygotes.
 
         Raises:
@@ -78,7 +80,7 @@ class ZygoteSandbox:
             raise SandboxError("The sandbox needs Linux: it isolates code with its namespaces and seccomp.")
 
         async def started(isolation: Isolation, tier: Tier, cgroups: Cgroups | None = None) -> Self:
-            pool = Pool(isolation, launch, cgroups)
+            pool = Pool(isolation, launch, cgroups, slot_start_s=slot_start_s)
             sandbox = cls(
                 pool,
                 tier,

@@ -1,6 +1,7 @@
 """Zygotes by flavour, and the workers that they forked: started when first needed, replaced when lost.
 
-Invariant: after ``close`` nothing that was started here lives. Knows nothing of snippets, results or retries.
+Invariants: a zygote from which a slot did not start in time is replaced; after ``close`` nothing that was
+started here lives. Knows nothing of snippets, results or retries.
 """
 
 import asyncio
@@ -16,8 +17,11 @@ from .zygote import Launch, Zygote
 class Pool:
     """The processes of one sandbox."""
 
-    def __init__(self, isolation: Isolation, launch: Launch, cgroups: Cgroups | None) -> None:
+    def __init__(
+        self, isolation: Isolation, launch: Launch, cgroups: Cgroups | None, *, slot_start_s: float
+    ) -> None:
         self._cgroups = cgroups
+        self._slot_start_s = slot_start_s
         self._isolation = isolation
         self._launch = launch
         self._zygotes: dict[Flavour, Zygote] = {}
@@ -84,8 +88,10 @@ class Pool:
         zygote = await self._zygote(flavour)
         group = self._cgroups.make() if self._cgroups else None
         try:
-            return await Worker.fork(zygote, group)
-        except BaseException:
+            return await Worker.fork(zygote, group, within_s=self._slot_start_s)
+        except BaseException as error:
+            if isinstance(error, WorkerLost):
+                zygote.kill()  # it does not fork as it should: the next call gets a new one
             if group is not None and self._cgroups is not None:
                 self._cgroups.end(group)
             raise

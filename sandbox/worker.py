@@ -20,7 +20,6 @@ from .wire import (
 from .zygote import Zygote
 
 _READY = b"\x01"
-_START_S = 60.0
 _GRACE_S = 30.0
 
 
@@ -42,7 +41,7 @@ class Worker:
         self._writer = writer
 
     @classmethod
-    async def fork(cls, zygote: Zygote, group: Group | None) -> "Worker":
+    async def fork(cls, zygote: Zygote, group: Group | None, *, within_s: float) -> "Worker":
         """Have a zygote fork a slot, whose calls run in the group if any, and wait until it is ready."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -52,7 +51,7 @@ class Worker:
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         worker = cls(zygote, number, reader, writer, group)
         try:
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(within_s):
                 await worker._await_ready()
         except TimeoutError as error:
             worker.close()

@@ -97,8 +97,13 @@ class Zygote:
         try:
             await asyncio.to_thread(self._process.wait, _STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             await asyncio.to_thread(self._process.wait)
+
+    def kill(self) -> None:
+        """End a zygote that does not do as it is told; it is not alive from then on."""
+        self._control.close()
+        self._process.kill()
 
 
 async def launch(flavour: Flavour, isolation: Isolation) -> Zygote:

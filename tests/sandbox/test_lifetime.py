@@ -56,6 +56,15 @@ async def test_lost_zygote_loses_no_call():
     assert [result.stdout for result in results] == ["done\n"] * 3
 
 
+async def test_a_zygote_that_hangs_is_replaced_and_the_queued_calls_are_answered():
+    async with await ZygoteSandbox.start(workers=4, slot_start_s=5.0) as sandbox:
+        (hung,) = psutil.Process(sandbox.process_ids[0]).children()
+        hung.suspend()
+        results = await asyncio.gather(*(sandbox.run(SLEEPER) for _ in range(8)))
+        assert [result.stdout for result in results] == ["done\n"] * 8
+        await_end([hung])
+
+
 async def test_idle_worker_that_died_is_replaced():
     async with await ZygoteSandbox.start(workers=1) as sandbox:
         for slot in slots(sandbox):
