@@ -26,7 +26,8 @@ _FILES = {
     2: ("cgroup.procs", "memory.max", "memory.peak", "memory.events"),
     1: ("cgroup.procs", "memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control"),
 }
-_SETTINGS = {2: (("memory.oom.group", "1"), ("memory.swap.max", "0")), 1: (("memory.swappiness", "0"),)}
+# The kernel may kill one process of a group that grew too large; the slot ends the rest of the call.
+_SETTINGS = {2: ("memory.swap.max", "0"), 1: ("memory.swappiness", "0")}
 
 
 class Group:
@@ -35,9 +36,9 @@ class Group:
     def __init__(self, path: Path, version: int) -> None:
         self._path = path
         path.mkdir()
-        for name, value in _SETTINGS[version]:
-            with contextlib.suppress(OSError):  # there is no swap, or no such file in this kernel
-                (path / name).write_text(value)
+        name, value = _SETTINGS[version]
+        with contextlib.suppress(OSError):  # there is no such file in a kernel without swap
+            (path / name).write_text(value)
         self.files = [_open(path / name) for name in _FILES[version]]
 
     def close_files(self) -> None:

@@ -22,3 +22,7 @@ class CgroupUnavailable(SandboxError):
 
 class WorkerLost(Exception):
     """A worker went away before it answered; the call may be repeated on another."""
+
+
+class ZygoteLost(WorkerLost):
+    """A worker went away together with its zygote and all other workers of that."""

@@ -1,8 +1,8 @@
 """Runs snippets in isolated processes forked from warm interpreters, many at a time.
 
 Invariants: at most ``workers`` snippets run at once, and the rest wait in the order in which they came; a run
-whose worker is lost is repeated on another, up to three attempts; nothing is left behind after ``close`` or
-after this process's end. Knows nothing of what a snippet is for.
+whose worker is lost is repeated on another, until it was four times what may have been the cause; nothing is
+left behind after ``close`` or after this process's end. Knows nothing of what a snippet is for.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from .cgroup import Cgroups
-from .errors import CgroupUnavailable, IsolationUnavailable, SandboxError, WorkerLost
+from .errors import CgroupUnavailable, IsolationUnavailable, SandboxError, WorkerLost, ZygoteLost
 from .flavour import Flavour, flavour_of
 from .jail import landlock
 from .jail.confinement import Isolation
@@ -26,7 +26,7 @@ from .verdict import judge, lost
 from .wire import Call
 from .zygote import Launch, launch
 
-_ATTEMPTS = 3
+_ATTEMPTS, _MOST_ATTEMPTS = 4, 64
 _CANARY = Snippet(code="import os\nraise SystemExit(0 if os.getpid() == 1 else 3)")
 # Shared memory counts for no limit of a single process.
 _HOG = Snippet(
@@ -145,12 +145,18 @@ class ZygoteSandbox:
     async def run(self, snippet: Snippet) -> Result:
         """Run one snippet to its end or to its first limit; wait for a free worker first."""
         call, flavour = _call(snippet), flavour_of(snippet.code)
+        suspected = 0
         async with self._capacity:
-            for attempt in range(1, _ATTEMPTS):
-                result = await self._attempt(call, flavour, snippet, attempt)
-                if self._pool.is_closed or not result.is_sandbox_fault:
-                    return result
-            return await self._attempt(call, flavour, snippet, _ATTEMPTS)
+            for attempt in range(1, _MOST_ATTEMPTS + 1):
+                try:
+                    result = await self._attempt(call, flavour, snippet, attempt)
+                except ZygoteLost:  # and all that it ran: this call is hardly the cause
+                    result = lost(self._tier, attempt)
+                else:
+                    suspected += result.is_sandbox_fault
+                if not result.is_sandbox_fault or suspected == _ATTEMPTS or self._pool.is_closed:
+                    break
+        return result
 
     async def open_session(self, limits: Limits | None = None, *, idle_s: float = 1800.0) -> ZygoteSession:
         """Open a session, whose first cell starts its process; see ``Sandbox.open_session``."""
@@ -183,10 +189,13 @@ class ZygoteSandbox:
     async def _attempt(self, call: Call, flavour: Flavour, snippet: Snippet, attempt: int) -> Result:
         try:
             worker = await self._pool.acquire(flavour)
-        except (WorkerLost, IsolationUnavailable, OSError):
-            return lost(self._tier, attempt)
+        except (WorkerLost, IsolationUnavailable, OSError) as error:
+            raise ZygoteLost from error
         try:
             ending = await worker.run(call)
+        except ZygoteLost:
+            self._pool.discard(worker)
+            raise
         except WorkerLost:
             self._pool.discard(worker)
             return lost(self._tier, attempt)

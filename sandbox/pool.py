@@ -13,6 +13,8 @@ from .jail.confinement import Isolation
 from .worker import Worker
 from .zygote import Launch, Zygote
 
+_FORK_TRIES, _FORK_AGAIN_S = 6, 0.01
+
 
 class Pool:
     """The processes of one sandbox."""
@@ -48,7 +50,7 @@ class Pool:
                 self._busy.add(worker)
                 return worker
             self.discard(worker)
-        worker = await self._fork(flavour)
+        worker = await self._persist(flavour)
         self._busy.add(worker)
         if self.is_closed:
             self.discard(worker)
@@ -83,6 +85,17 @@ class Pool:
                     await zygote.close()
         if self._cgroups is not None:
             await self._cgroups.close()
+
+    async def _persist(self, flavour: Flavour) -> Worker:
+        """Fork a worker, also where a zygote that just died seems alive for a moment more."""
+        for attempt in range(_FORK_TRIES):
+            try:
+                return await self._fork(flavour)
+            except WorkerLost:
+                if self.is_closed:
+                    raise
+                await asyncio.sleep(_FORK_AGAIN_S * 2**attempt)
+        return await self._fork(flavour)
 
     async def _fork(self, flavour: Flavour) -> Worker:
         zygote = await self._zygote(flavour)

@@ -8,7 +8,7 @@ import asyncio
 import socket
 
 from .cgroup import Group
-from .errors import IsolationUnavailable, WorkerLost
+from .errors import IsolationUnavailable, WorkerLost, ZygoteLost
 from .wire import (
     ENDING_HEADER_BYTES,
     Call,
@@ -77,7 +77,8 @@ class Worker:
                 stdout = await self._reader.readexactly(stdout_size)
                 return unpack_ending(header, stdout, await self._reader.readexactly(stderr_size))
         except (OSError, TimeoutError, EOFError, ValueError) as error:
-            raise WorkerLost(str(error)) from error
+            kind = WorkerLost if self._zygote.is_alive else ZygoteLost
+            raise kind(str(error)) from error
 
     def close(self) -> None:
         """End the slot and whatever it runs."""

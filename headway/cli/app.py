@@ -11,6 +11,7 @@ from headway.errors import HeadwayError, InputError
 from .bench import app as bench_app
 from .calibrate import calibrate
 from .output_file import writable
+from .sandbox import app as sandbox_app
 
 app = typer.Typer(
     name="headway",
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench_app, name="bench")
+app.add_typer(sandbox_app, name="sandbox")
 app.command()(calibrate)
 
 Json = Annotated[

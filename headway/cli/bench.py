@@ -13,6 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure what headway claims, on th
 
 _WORKLOADS = "Workloads"
 _ARMS = "Policies"
+_EXECUTORS = "Executors"
 _OUTPUT = "Output"
 
 
@@ -202,3 +203,149 @@ def scheduling(
     )
     cores = len(os.sched_getaffinity(0))
     run_scheduling(choice, jobs=jobs or cores, json_file=json, html_file=html, console=Console())
+
+
+@app.command()
+def sandbox(
+    executors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Of: headway, subprocess, bubblewrap. Default: all that are installed.",
+            rich_help_panel=_EXECUTORS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Calls that each executor runs at once. Default: one a core.",
+            rich_help_panel=_EXECUTORS,
+        ),
+    ] = None,
+    snippets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Of: light, numpy, sympy, mixed. Default: all.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    outstanding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Calls outstanding at once: the smallest number in the closed loops that compare executors, "
+            "each other one in a burst of so many calls of headway. Default: four a worker, and 1024.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    calls: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Calls of a loop. Default: those of --seconds.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long a loop submits calls. A burst that would take 20 times as long is left out. "
+            "Default: 5.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="CALLS/S",
+            help="Arrivals of the open loops, for every executor.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    load: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Arrivals as a share of the executor's own closed rate in that round. Default: 0.6.",
+            rich_help_panel=_WORKLOADS,
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Of everything. Default: 3.", rich_help_panel=_WORKLOADS),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the calls and their arrivals.", rich_help_panel=_WORKLOADS)
+    ] = 0,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Other defaults, for a look within about a minute.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            callback=writable,
+            help="Also write header, rows and what they say here.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            callback=writable,
+            help="Also write one page with bars and latency curves here.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+) -> None:
+    """Run the same calls in headway's sandbox, in plain subprocesses and in bubblewrap.
+
+    Rates come from closed loops: so many calls are always outstanding. Latencies come from open loops: calls
+    arrive at random, whether or not those before them are answered, and a latency counts from the arrival.
+    Executors take turns within a round and make the same calls, and ratios are made within a round, so a
+    machine that is busy with something else for a while slows all of them.
+
+    Every call prints a number of its own; one that comes back with a fault or with anything else is lost, and
+    if one of headway's is, the exit status is 1. What isolation costs is the processor time of a call over
+    that of a bare fork of the same warm interpreter, which runs alongside.
+
+    Of `mixed`, 80 % are short and the rest computes or sleeps for up to 2 s, 0.3 s a call on average: the
+    shape of an RL step's tool calls. A call that sleeps still holds its worker.
+
+    A look within a minute: `--quick`
+
+    Everything, with pictures: `--html sandbox.html` (ten minutes)
+
+    The calls of a large RL step at once: `--snippets light --outstanding 8,45000 --rounds 1 --seconds 15`
+
+    Latency of all at one rate: `--snippets light,numpy --rate 5`
+
+    Ctrl-C ends it; what was measured by then is shown and written.
+    """
+    from .bench_sandbox import Choice, run_sandbox_bench
+
+    choice = Choice(
+        executors=executors,
+        snippets=snippets,
+        outstanding=outstanding,
+        calls=calls,
+        rate=rate,
+        load=load,
+        rounds=rounds,
+        workers=workers or len(os.sched_getaffinity(0)),
+        seed=seed,
+        seconds=seconds,
+        quick=quick,
+    )
+    run_sandbox_bench(choice, json_file=json, html_file=html, console=Console())

@@ -10,6 +10,7 @@ import gc
 import mmap
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -109,19 +110,27 @@ class Slot:
             self._enclosure.end_all()
             watch.drain()
             wall_s = time.monotonic() - began
+            cpu_s = usage.ru_utime + usage.ru_stime
+            # Nothing inside a pid namespace can kill its first process: this came from the machine.
+            was_killed = (
+                self._enclosure.isolation is Isolation.NAMESPACES
+                and watch.cause is Cause.EXITED
+                and wait_status == signal.SIGKILL
+                and cpu_s < call.cpu_s
+            )
             out, err = watch.outputs[stdout], watch.outputs[stderr]
         finally:
             os.close(stdout)
             os.close(stderr)
         return Ending(
-            cause=watch.cause if self._confined[0] else Cause.FAULT,
+            cause=Cause.FAULT if not self._confined[0] or was_killed else watch.cause,
             wait_status=wait_status,
             memory_error=bool(self._memory_error[0]),
             stdout=out.content(),
             stderr=err.content(),
             stdout_dropped=out.dropped,
             stderr_dropped=err.dropped,
-            cpu_s=usage.ru_utime + usage.ru_stime,
+            cpu_s=cpu_s,
             wall_s=wall_s,
             peak_memory_bytes=watch.peak_memory_bytes or usage.ru_maxrss << 10,
         )

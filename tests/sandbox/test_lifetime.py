@@ -48,6 +48,14 @@ async def test_lost_worker_loses_no_call():
     assert (result.status, result.stdout, result.attempt) == (Status.OK, "done\n", 2)
 
 
+async def test_a_run_that_the_machine_killed_is_repeated():
+    async with await ZygoteSandbox.start(workers=1) as sandbox:
+        call = asyncio.create_task(sandbox.run(SLEEPER))
+        (await busy_slot(sandbox)).children()[0].kill()
+        result = await call
+    assert (result.status, result.stdout, result.attempt) == (Status.OK, "done\n", 2)
+
+
 async def test_lost_zygote_loses_no_call():
     async with await ZygoteSandbox.start(workers=2) as sandbox:
         calls = [asyncio.create_task(sandbox.run(SLEEPER)) for _ in range(3)]
@@ -77,12 +85,12 @@ async def test_idle_worker_that_died_is_replaced():
 async def test_call_that_loses_every_worker_is_a_fault_of_the_sandbox():
     async with await ZygoteSandbox.start(workers=1) as sandbox:
         call = asyncio.create_task(sandbox.run(ENDLESS))
-        for _ in range(3):
+        for _ in range(4):
             slot = await busy_slot(sandbox)
             slot.kill()
             await asyncio.to_thread(slot.wait, 60)
         result = await call
-    assert (result.status, result.attempt, result.is_sandbox_fault) == (Status.WORKER_LOST, 3, True)
+    assert (result.status, result.attempt, result.is_sandbox_fault) == (Status.WORKER_LOST, 4, True)
 
 
 async def test_close_ends_calls_and_leaves_no_process():

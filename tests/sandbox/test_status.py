@@ -13,7 +13,7 @@ async def test_program_that_ends_well_is_ok(run):
     assert (result.stdout, result.stderr, result.attempt) == ("hello\n", "", 1)
     assert result.cpu_s > 0
     assert result.wall_s > 0
-    assert result.peak_memory_bytes > 1 << 20
+    assert result.peak_memory_bytes > 0
 
 
 async def test_result_says_how_it_was_isolated(sandbox, run):

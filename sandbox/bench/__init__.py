@@ -1,0 +1,1 @@
+"""The sandbox benchmark: this sandbox against plain subprocesses and bubblewrap, on the same calls."""
