@@ -4,7 +4,7 @@ from .errors import SandboxError
 from .executor import ZygoteSandbox
 from .probe import Capability, probe
 from .result import Limits, Result, Sandbox, Session, Snippet, Status, Tier
-from .verify import verify
+from .verify import verify, verify_all
 
 __all__ = [
     "Capability",
@@ -19,4 +19,5 @@ __all__ = [
     "ZygoteSandbox",
     "probe",
     "verify",
+    "verify_all",
 ]

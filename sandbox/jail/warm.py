@@ -61,7 +61,16 @@ def _exercise_math_verify() -> None:
 
     logging.disable(logging.WARNING)
     config = [LatexExtractionConfig()]
-    for text in (r"\frac{\sqrt{3}}{2}", r"x^2+2x+1", r"(1, 2]", r"\{1, 2\}", r"12.5\%", "1/2"):
-        parsed = parse(rf"\boxed{{{text}}}", config, parsing_timeout=0)
-        verify(parsed, parsed, timeout_seconds=0)
+    for pair in (
+        (r"\frac{\sqrt{3}}{2}", r"\sqrt{\frac{3}{4}}"),
+        (r"x^2+2x+1", r"(x+1)^2"),
+        (r"\sin(x)^2", r"1-\cos(x)^2"),
+        (r"\log_2 8", r"3+0"),
+        (r"x<1", r"1>x"),
+        (r"(1, 2]", r"(1, 3]"),
+        (r"\{1, 2\}", r"\{2, 1\}"),
+        (r"12.5\%", "1/8"),
+    ):
+        answer, truth = (parse(rf"\boxed{{{text}}}", config, parsing_timeout=0) for text in pair)
+        verify(truth, answer, timeout_seconds=0)
     logging.disable(logging.NOTSET)
