@@ -18,10 +18,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="""Rollouts for agentic reinforcement learning: engines kept busy by KV-cache headroom.
 
-    Start with [bold]headway demo[/]: the whole loop on this machine, without a GPU or a download.
+    Start with `headway demo`: the whole loop on this machine, without a GPU or a download.
 
     Exit status: 0 done, 1 failed (the message says why), 2 unusable input or options, 130 and 143 ended by
     Ctrl-C and SIGTERM.""",
