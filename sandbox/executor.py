@@ -20,10 +20,10 @@ from .jail import landlock
 from .jail.confinement import Isolation
 from .pool import Pool
 from .remedy import remedy_for
+from .request import call_of, encoded
 from .result import Limits, Result, Snippet, Status, Tier
 from .session import ZygoteSession
 from .verdict import judge, lost
-from .wire import Call
 from .zygote import Launch, launch
 
 _ATTEMPTS, _MOST_ATTEMPTS = 4, 64
@@ -144,12 +144,11 @@ class ZygoteSandbox:
 
     async def run(self, snippet: Snippet) -> Result:
         """Run one snippet to its end or to its first limit; wait for a free worker first."""
-        call, flavour = _call(snippet), flavour_of(snippet.code)
         suspected = 0
         async with self._capacity:
             for attempt in range(1, _MOST_ATTEMPTS + 1):
                 try:
-                    result = await self._attempt(call, flavour, snippet, attempt)
+                    result = await self._attempt(snippet, attempt)
                 except ZygoteLost:  # and all that it ran: this call is hardly the cause
                     result = lost(self._tier, attempt)
                 else:
@@ -186,13 +185,14 @@ class ZygoteSandbox:
             )
         self._sessions.add(session)
 
-    async def _attempt(self, call: Call, flavour: Flavour, snippet: Snippet, attempt: int) -> Result:
+    async def _attempt(self, snippet: Snippet, attempt: int) -> Result:
+        flavour = flavour_of(snippet.code)
         try:
             worker = await self._pool.acquire(flavour)
         except (WorkerLost, IsolationUnavailable, OSError) as error:
             raise ZygoteLost from error
         try:
-            ending = await worker.run(call)
+            answer = await worker.run(call_of(snippet), encoded(snippet.code), snippet.stdin)
         except ZygoteLost:
             self._pool.discard(worker)
             raise
@@ -203,7 +203,7 @@ class ZygoteSandbox:
             self._pool.discard(worker)
             raise
         self._pool.release(worker, flavour)
-        return judge(ending, snippet.limits, self._tier, attempt)
+        return judge(answer, snippet.limits, self._tier, attempt)
 
 
 def _tier_a_group(cgroup: bool | None) -> Cgroups:
@@ -212,17 +212,3 @@ def _tier_a_group(cgroup: bool | None) -> Cgroups:
     if not landlock.abi():
         raise CgroupUnavailable("this kernel has no Landlock")
     return Cgroups.find()
-
-
-def _call(snippet: Snippet) -> Call:
-    limits = snippet.limits
-    return Call(
-        snippet.code.encode("utf-8", "replace"),
-        snippet.stdin,
-        limits.wall_s,
-        limits.cpu_s,
-        limits.memory_bytes,
-        limits.disk_bytes,
-        limits.output_bytes,
-        limits.processes,
-    )

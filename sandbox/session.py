@@ -6,7 +6,8 @@ not used for its time to live, or whose state cannot be brought back, answers ``
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -15,13 +16,14 @@ from .errors import IsolationUnavailable, SandboxError, WorkerLost
 from .flavour import Flavour, flavour_of
 from .jail.states import MAX_STATES
 from .pool import Pool
+from .request import call_of, encoded
 from .result import Limits, Result, Snippet, Status, Tier
 from .verdict import expired, judge, lost
-from .wire import Call, Cause, Ending, Kind
-from .worker import Worker
+from .wire import Call, Cause, Kind
+from .worker import Answer, Worker
 
 _ATTEMPTS = 3
-_BRANCH_S = 60.0
+_NOTHING = Snippet(code="", limits=Limits(wall_s=60.0))
 
 
 class Host:
@@ -41,21 +43,20 @@ class Host:
         """Start a slot for a session; raises what ``Pool.acquire`` raises."""
         return cls(pool, await pool.acquire(flavour))
 
-    async def ask(self, call: Call) -> Ending:
-        """Have the slot do something of one of its states."""
-        async with self._turn:
-            while self._left:
-                await self._do(call._replace(code=b"", stdin=b"", kind=Kind.DROP, state=self._left.pop()))
-            return await self._do(call)
+    async def run(self, snippet: Snippet, limits: Limits, state: int) -> Answer:
+        """Run a cell on one of the states; the limits are the session's."""
+        call = call_of(snippet, session=limits, state=state)
+        return await self._in_turn(call, lambda: self._worker.run(call, encoded(snippet.code), snippet.stdin))
 
-    async def branch(self, call: Call) -> int | None:
+    async def branch(self, limits: Limits, state: int) -> int | None:
         """Copy a state; return the copy's number, or None where that did not work."""
         if len(self._live) + len(self._left) >= MAX_STATES:
             return None
         self._last += 1
         number = self._last
-        ending = await self.ask(call._replace(kind=Kind.BRANCH, branch=number, wall_s=_BRANCH_S))
-        if ending.cause is not Cause.EXITED:
+        call = call_of(_NOTHING, session=limits, state=state)._replace(kind=Kind.BRANCH, branch=number)
+        answer = await self._in_turn(call, lambda: self._worker.order(call))
+        if answer.ending.cause is not Cause.EXITED:
             return None
         self._live.add(number)
         return number
@@ -68,11 +69,18 @@ class Host:
         elif not self.is_lost:
             self._end()
 
-    async def _do(self, call: Call) -> Ending:
+    async def _in_turn(self, call: Call, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self._turn:
+            while self._left:
+                drop = call._replace(kind=Kind.DROP, state=self._left.pop())
+                await self._do(partial(self._worker.order, drop))
+            return await self._do(ask)
+
+    async def _do(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         if self.is_lost:
             raise WorkerLost("the session's slot is gone")
         try:
-            return await self._worker.run(call)
+            return await ask()
         except BaseException:  # what the slot is doing now is not known, if it was not told to the end
             self._end()
             raise
@@ -147,7 +155,7 @@ class ZygoteSession:
             twin._cells = list(self._cells)
             if self._host is not None and not self._host.is_lost:
                 try:
-                    number = await self._host.branch(self._call(Snippet(code="")))
+                    number = await self._host.branch(self._limits, self._state)
                 except WorkerLost:
                     number = None
                 except BaseException:
@@ -178,19 +186,19 @@ class ZygoteSession:
             if self._host is None or self._host.is_lost:
                 self._host, self._state = await Host.fork(self._pool, self._flavour(snippet)), 0
                 for cell in self._cells:
-                    ending = await self._host.ask(self._call(cell.snippet))
-                    again = judge(ending, cell.snippet.limits, self._tier, attempt)
+                    answer = await self._host.run(cell.snippet, self._limits, self._state)
+                    again = judge(answer, cell.snippet.limits, self._tier, attempt)
                     if again.is_sandbox_fault:
                         return self._drop(again)
                     if not again.kept or again.exit_code != cell.exit_code:
                         return self._drop(expired(self._tier))
                 replayed = len(self._cells)
-            ending = await self._host.ask(self._call(snippet))
+            answer = await self._host.run(snippet, self._limits, self._state)
         except (WorkerLost, IsolationUnavailable, OSError):
             return self._drop(lost(self._tier, attempt))
-        result = judge(ending, snippet.limits, self._tier, attempt, replayed=replayed)
+        result = judge(answer, snippet.limits, self._tier, attempt, replayed=replayed)
         if (
-            ending.cause is Cause.GONE
+            answer.ending.cause is Cause.GONE
         ):  # an earlier cell broke its own state: its good cells may run once more
             return self._drop(lost(self._tier, attempt) if attempt < _ATTEMPTS else expired(self._tier))
         return self._drop(result) if result.is_sandbox_fault else result
@@ -212,10 +220,3 @@ class ZygoteSession:
 
     def _flavour(self, snippet: Snippet) -> Flavour:
         return flavour_of(*(cell.snippet.code for cell in self._cells), snippet.code)
-
-    def _call(self, snippet: Snippet) -> Call:
-        own, limits = self._limits, snippet.limits
-        return Call(
-            snippet.code.encode("utf-8", "replace"), snippet.stdin, limits.wall_s, limits.cpu_s,
-            own.memory_bytes, own.disk_bytes, limits.output_bytes, own.processes, Kind.CELL, self._state,
-        )  # fmt: skip

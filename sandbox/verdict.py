@@ -10,6 +10,7 @@ import signal
 
 from .result import Limits, Result, Status, Tier
 from .wire import Cause, Ending
+from .worker import Answer
 
 _STATUS = {
     Cause.WALL: Status.TIMEOUT,
@@ -23,17 +24,18 @@ _STATUS = {
 _UNCAUGHT_EXCEPTION = 1
 
 
-def judge(ending: Ending, limits: Limits, tier: Tier, attempt: int, *, replayed: int = 0) -> Result:
+def judge(answer: Answer, limits: Limits, tier: Tier, attempt: int, *, replayed: int = 0) -> Result:
     """Return the result of a run that a slot saw to its end."""
+    ending, stdout, stderr = answer
     code = os.waitstatus_to_exitcode(ending.wait_status)
     return Result(
         status=_STATUS.get(ending.cause) or _status_of_exit(code, ending, limits),
         exit_code=code if code >= 0 else None,
         signal=-code if code < 0 else None,
-        stdout=ending.stdout.decode("utf-8", "replace"),
-        stderr=ending.stderr.decode("utf-8", "replace"),
-        stdout_dropped=ending.stdout_dropped,
-        stderr_dropped=ending.stderr_dropped,
+        stdout=stdout.content.decode("utf-8", "replace"),
+        stderr=stderr.content.decode("utf-8", "replace"),
+        stdout_dropped=stdout.dropped,
+        stderr_dropped=stderr.dropped,
         cpu_s=ending.cpu_s,
         wall_s=ending.wall_s,
         peak_memory_bytes=ending.peak_memory_bytes,

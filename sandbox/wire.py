@@ -1,17 +1,19 @@
 """The two messages between the parent and a slot: a call, and how it ended.
 
-Both are a fixed header and raw bytes; neither side ever unpickles or evaluates what the other sent.
-Standard library only: a zygote loads this file, too. Knows nothing of sockets or processes.
+Both are numbers in a fixed layout. Code and input never pass through a slot, nor does output: they are in
+files that the parent makes for each call (``call_files``) and the slot only hands on, because a slot's memory
+is inherited by every child that it forks. Standard library only: a zygote loads this file, too.
 """
 
 import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-_CALL = struct.Struct("!QQddQQQQBQQ")
-_ENDING = struct.Struct("!BiBQQQQddQB")
-CALL_HEADER_BYTES = _CALL.size
-ENDING_HEADER_BYTES = _ENDING.size
+_CALL = struct.Struct("!ddQQQQBQQ")
+_ENDING = struct.Struct("!BiBddQB")
+CALL_BYTES = _CALL.size
+ENDING_BYTES = _ENDING.size
+CALL_FILES = 4
 
 
 class Cause(IntEnum):
@@ -37,14 +39,12 @@ class Kind(IntEnum):
 
 
 class Call(NamedTuple):
-    """One run that is asked of a slot.
+    """One run that is asked of a slot; code, stdin, stdout and stderr come along as four open files.
 
     ``state`` is the session's state that a cell goes on from, that a branch copies (as the state ``branch``)
-    or that is dropped.
+    or that is dropped; these last two have no files.
     """
 
-    code: bytes
-    stdin: bytes
     wall_s: float
     cpu_s: float
     memory_bytes: int
@@ -64,63 +64,31 @@ class Ending(NamedTuple):
     """
 
     cause: Cause
-    wait_status: int
-    memory_error: bool
-    stdout: bytes
-    stderr: bytes
-    stdout_dropped: int
-    stderr_dropped: int
-    cpu_s: float
-    wall_s: float
-    peak_memory_bytes: int
+    wait_status: int = 0
+    memory_error: bool = False
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory_bytes: int = 0
     kept: bool = False
 
 
 def pack_call(call: Call) -> bytes:
-    """Encode a call: header, code, standard input."""
-    code, stdin, *numbers = call
-    return _CALL.pack(len(code), len(stdin), *numbers) + code + stdin
+    """Encode a call."""
+    return _CALL.pack(*call)
 
 
-def call_body_sizes(header: bytes) -> tuple[int, int]:
-    """Return how many bytes of code and of standard input follow a call's header."""
-    code, stdin, *_ = _CALL.unpack(header)
-    return code, stdin
-
-
-def unpack_call(header: bytes, code: bytes, stdin: bytes) -> Call:
-    """Decode a call."""
-    _, _, wall_s, cpu_s, memory, disk, output, processes, kind, state, branch = _CALL.unpack(header)
-    return Call(code, stdin, wall_s, cpu_s, memory, disk, output, processes, Kind(kind), state, branch)
+def unpack_call(message: bytes) -> Call:
+    """Decode a call; raises ``struct.error``."""
+    wall_s, cpu_s, memory, disk, output, processes, kind, state, branch = _CALL.unpack(message)
+    return Call(wall_s, cpu_s, memory, disk, output, processes, Kind(kind), state, branch)
 
 
 def pack_ending(ending: Ending) -> bytes:
-    """Encode an ending: header, stdout, stderr."""
-    cause, status, memory_error, stdout, stderr, *numbers = ending
-    header = _ENDING.pack(cause, status, memory_error, len(stdout), len(stderr), *numbers)
-    return header + stdout + stderr
+    """Encode an ending."""
+    return _ENDING.pack(*ending)
 
 
-def ending_body_sizes(header: bytes) -> tuple[int, int]:
-    """Return how many bytes of stdout and of stderr follow an ending's header."""
-    fields = _ENDING.unpack(header)
-    return fields[3], fields[4]
-
-
-def unpack_ending(header: bytes, stdout: bytes, stderr: bytes) -> Ending:
-    """Decode an ending."""
-    cause, status, memory_error, _, _, *numbers = _ENDING.unpack(header)
-    out_dropped, err_dropped, cpu_s, wall_s, peak, kept = numbers
-    return Ending(
-        Cause(cause),
-        status,
-        bool(memory_error),
-        stdout,
-        stderr,
-        out_dropped,
-        err_dropped,
-        cpu_s,
-        wall_s,
-        peak,
-        bool(kept),
-    )
+def unpack_ending(message: bytes) -> Ending:
+    """Decode an ending; raises ``struct.error``."""
+    cause, wait_status, memory_error, cpu_s, wall_s, peak, kept = _ENDING.unpack(message)
+    return Ending(Cause(cause), wait_status, bool(memory_error), cpu_s, wall_s, peak, bool(kept))

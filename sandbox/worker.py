@@ -5,51 +5,56 @@ parent's own clock bounds a slot that does not answer. Knows nothing of queues, 
 """
 
 import asyncio
+import contextlib
 import socket
+import struct
+from typing import NamedTuple
 
+from .call_files import CallFiles, Output
 from .cgroup import Group
 from .errors import IsolationUnavailable, WorkerLost, ZygoteLost
-from .wire import (
-    ENDING_HEADER_BYTES,
-    Call,
-    Ending,
-    ending_body_sizes,
-    pack_call,
-    unpack_ending,
-)
+from .wire import ENDING_BYTES, Call, Ending, pack_call, unpack_ending
 from .zygote import Zygote
 
 _READY = b"\x01"
+_LONGEST_WORD = 4096
 _GRACE_S = 30.0
+_AT_ONCE = 1 << 20  # more than this is copied in a thread, beside the event loop
+_NOTHING = Output(b"", 0)
+
+
+class Answer(NamedTuple):
+    """How a call ended, and what it wrote."""
+
+    ending: Ending
+    stdout: Output = _NOTHING
+    stderr: Output = _NOTHING
 
 
 class Worker:
     """The parent's end of a slot. ``fork`` makes one."""
 
-    def __init__(
-        self,
-        zygote: Zygote,
-        number: int,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        group: Group | None,
-    ) -> None:
+    def __init__(self, zygote: Zygote, number: int, line: socket.socket, group: Group | None) -> None:
         self.group = group
         self._zygote = zygote
         self._number = number
-        self._reader = reader
-        self._writer = writer
+        self._line = line
+        self._waits = self._closed = False
 
     @classmethod
     async def fork(cls, zygote: Zygote, group: Group | None, *, within_s: float) -> "Worker":
         """Have a zygote fork a slot, whose calls run in the group if any, and wait until it is ready."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            number = zygote.fork_slot(theirs, group.files if group else ())
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        try:
+            with theirs:
+                number = zygote.fork_slot(theirs, group.files if group else ())
+        except BaseException:
+            ours.close()
+            raise
         if group is not None:
             group.close_files()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        worker = cls(zygote, number, reader, writer, group)
+        worker = cls(zygote, number, ours, group)
         try:
             async with asyncio.timeout(within_s):
                 await worker._await_ready()
@@ -64,31 +69,55 @@ class Worker:
     @property
     def is_alive(self) -> bool:
         """Whether the slot still holds its end of the socket."""
-        return not self._reader.at_eof()
+        try:
+            return bool(self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
-    async def run(self, call: Call) -> Ending:
-        """Run one call."""
+    async def run(self, call: Call, code: bytes, stdin: bytes = b"") -> Answer:
+        """Run one snippet or cell."""
+        copying = len(code) + len(stdin) > _AT_ONCE
+        files = await asyncio.to_thread(CallFiles, code, stdin) if copying else CallFiles(code, stdin)
+        with files:
+            ending = await self._ask(call, files.descriptors)
+            return Answer(ending, *files.outputs(call.output_bytes))
+
+    async def order(self, call: Call) -> Answer:
+        """Do something of a session's states that runs no code."""
+        return Answer(await self._ask(call, []))
+
+    def close(self) -> None:
+        """End the slot and whatever it runs; a call in flight ends as ``WorkerLost``."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+        if not self._waits:  # or the loop would never hear of the end
+            self._line.close()
+        self._zygote.kill_slot(self._number)
+
+    async def _ask(self, call: Call, files: list[int]) -> Ending:
         try:
             async with asyncio.timeout(call.wall_s + _GRACE_S):
-                self._writer.write(pack_call(call))
-                await self._writer.drain()
-                header = await self._reader.readexactly(ENDING_HEADER_BYTES)
-                stdout_size, stderr_size = ending_body_sizes(header)
-                stdout = await self._reader.readexactly(stdout_size)
-                return unpack_ending(header, stdout, await self._reader.readexactly(stderr_size))
-        except (OSError, TimeoutError, EOFError, ValueError) as error:
+                socket.send_fds(self._line, [pack_call(call)], files)
+                return unpack_ending(await self._hear(ENDING_BYTES))
+        except (OSError, TimeoutError, ValueError, struct.error) as error:
             kind = WorkerLost if self._zygote.is_alive else ZygoteLost
             raise kind(str(error)) from error
 
-    def close(self) -> None:
-        """End the slot and whatever it runs."""
-        self._writer.transport.abort()
-        self._zygote.kill_slot(self._number)
-
     async def _await_ready(self) -> None:
-        word = await self._reader.read(1)
-        if word == _READY:
-            return
+        word = await self._hear(_LONGEST_WORD)
         if not word:
             raise WorkerLost("the slot ended without a word")
-        raise IsolationUnavailable("slot", (await self._reader.read()).decode("utf-8", "replace"))
+        if word != _READY:
+            raise IsolationUnavailable("slot", word[1:].decode("utf-8", "replace"))
+
+    async def _hear(self, size: int) -> bytes:
+        self._waits = True
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._line, size)
+        finally:
+            self._waits = False
+            if self._closed:
+                self._line.close()

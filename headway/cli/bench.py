@@ -349,3 +349,68 @@ def sandbox(
         quick=quick,
     )
     run_sandbox_bench(choice, json_file=json, html_file=html, console=Console())
+
+
+_Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: one a core.")]
+_Seed = Annotated[int, typer.Option(help="Of what happens when.")]
+_Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", callback=writable, help="Also write the figures here."),
+]
+
+
+@app.command()
+def faults(
+    kills: Annotated[int, typer.Option(min=1, metavar="N", help="Processes to kill.")] = 200,
+    outstanding: Annotated[int, typer.Option(min=1, metavar="N", help="Calls at once.")] = 32,
+    workers: _Workers = None,
+    seed: _Seed = 0,
+    json: _Json = None,
+) -> None:
+    """Kill the sandbox's processes at random (kill -9) while calls run, and count what became of the calls.
+
+    A child (what runs a snippet), a slot (what watches it) or a zygote (what slots are forked from) is killed
+    every few hundredths of a second. Every call prints a number of its own; the exit status is 1 if one was
+    lost or answered wrongly, or if a process is left in the end.
+
+    As hostile as it gets: `--kills 1000` (some minutes)
+    """
+    from .bench_stress import run_faults
+
+    run_faults(
+        kills=kills,
+        outstanding=outstanding,
+        workers=workers or len(os.sched_getaffinity(0)),
+        seed=seed,
+        json_file=json,
+        console=Console(),
+    )
+
+
+@app.command()
+def agents(
+    agents: Annotated[int, typer.Option(min=1, metavar="N", help="Agents.")] = 5000,
+    within: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="They call at random times within so long.")
+    ] = 5.0,
+    workers: _Workers = None,
+    seed: _Seed = 0,
+    json: _Json = None,
+) -> None:
+    """Let many agents wait for a tool call at once, and measure how late that makes their event loop.
+
+    A timer in the loop says by how much a scheduler in it would be late. The calls are light ones; the
+    sandbox answers them at its own rate, so most agents wait for most of the time.
+
+    The paper's step: `--agents 45000 --within 20`
+    """
+    from .bench_stress import run_agents
+
+    run_agents(
+        agents=agents,
+        within_s=within,
+        workers=workers or len(os.sched_getaffinity(0)),
+        seed=seed,
+        json_file=json,
+        console=Console(),
+    )

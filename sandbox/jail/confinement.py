@@ -28,11 +28,13 @@ class Bounds(NamedTuple):
     cpu_s: float
     memory_bytes: int
     disk_bytes: int
+    output_bytes: int
     processes: int
 
 
 _OPEN_FILES = 128
 _STACK_BYTES = 8 << 20
+_NO_CORE_HANDLER = 1  # 0 would keep the kernel from writing a core, but not from starting the host's handler
 
 
 def confine(
@@ -48,7 +50,7 @@ def confine(
     os.setsid()
     if isolation is Isolation.NAMESPACES:
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        filesystem.mount_proc()
+        filesystem.mount_proc(processes_only=True)
         filesystem.mount_scratch(scratch, bounds.disk_bytes)
     else:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
@@ -71,11 +73,12 @@ def _limit(bounds: Bounds, data_bytes: int, *, count_processes: bool) -> None:
     cpu_s = math.ceil(bounds.cpu_s) + 1
     _set(resource.RLIMIT_CPU, cpu_s)
     _set(resource.RLIMIT_DATA, data_bytes + bounds.memory_bytes)
-    _set(resource.RLIMIT_FSIZE, bounds.disk_bytes)
+    _set(resource.RLIMIT_FSIZE, max(bounds.disk_bytes, bounds.output_bytes))
     _set(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _set(resource.RLIMIT_STACK, _STACK_BYTES)
-    for unused in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+    for unused in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
         _set(unused, 0)
+    _set(resource.RLIMIT_CORE, _NO_CORE_HANDLER)
     if count_processes:
         _set(resource.RLIMIT_NPROC, bounds.processes + 1)
 

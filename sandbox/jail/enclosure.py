@@ -11,6 +11,7 @@ from ..wire import Call
 from . import filesystem, landlock, syscalls, tree
 from .confinement import Bounds, Isolation, confine, seal
 from .memory_group import MemoryGroup
+from .watch import HARD_OUTPUT_FACTOR
 
 
 class Enclosure:
@@ -22,11 +23,12 @@ class Enclosure:
         self._landlock_abi = landlock.abi()
         self._program = program
         self.members: Callable[[], list[int]] = tree.descendants
+        self.last_pid: Callable[[], int] = lambda: 0  # that of the whole machine says nothing
         if isolation is Isolation.NAMESPACES:
             filesystem.mount_proc()
             syscalls.drop_bounding_set()
             self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
-            self.members = tree.private_tree
+            self.members, self.last_pid = tree.private_tree, tree.last_pid
         else:
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         self._data_bytes = tree.data_bytes()
@@ -42,7 +44,8 @@ class Enclosure:
         """Confine the calling child but for its filter; ``helpers`` are processes beside the call's own."""
         if self.group is not None:
             self.group.enter()
-        bounds = Bounds(call.cpu_s, call.memory_bytes, call.disk_bytes, call.processes + helpers)
+        most_output = 2 * HARD_OUTPUT_FACTOR * call.output_bytes
+        bounds = Bounds(call.cpu_s, call.memory_bytes, call.disk_bytes, most_output, call.processes + helpers)
         confine(
             self.isolation,
             bounds,

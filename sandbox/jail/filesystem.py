@@ -57,10 +57,10 @@ def enter_private_root() -> str:
     return scratch
 
 
-def mount_proc() -> None:
-    """Show the processes of this pid namespace, and no others, in ``/proc``."""
+def mount_proc(*, processes_only: bool = False) -> None:
+    """Show this pid namespace's processes in ``/proc``, and the kernel's own files unless told not to."""
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-    syscalls.mount("proc", "/proc", "proc", flags)
+    syscalls.mount("proc", "/proc", "proc", flags, "subset=pid" if processes_only else "")
 
 
 def mount_scratch(directory: str, size_bytes: int) -> None:

@@ -29,6 +29,8 @@ _ALLOWED_VALUES = {
     "ioctl": (1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),  # TCGETS, window size, FION*, FIO*CLEX
     "socketpair": (0, (1,)),  # AF_UNIX
     "prlimit64": (0, (0,)),  # itself only
+    # Descriptors, flags, locks, pipe sizes, seals; no leases, notifications or signals.
+    "fcntl": (1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034)),
 }
 
 

@@ -3,7 +3,8 @@
 Invariants: a run's processes are all dead before its ending is sent; the ending is made of what the kernel
 and the clock say; when the parent's socket closes, the slot ends, and with it the run in flight. That the
 child was confined is marked on a page that it can no longer reach when the snippet starts, so no snippet can
-pass itself off as a fault of the sandbox. A slot that is asked for a session's cell serves that session only.
+pass itself off as a fault of the sandbox. No code, input or output of a call is ever in a slot's memory,
+which the next call's child inherits. A slot that is asked for a session's cell serves that session only.
 """
 
 import gc
@@ -17,11 +18,12 @@ import time
 import traceback
 from typing import NoReturn
 
-from ..wire import CALL_HEADER_BYTES, Call, Cause, Ending, Kind, call_body_sizes, pack_ending, unpack_call
+from ..wire import CALL_BYTES, CALL_FILES, Call, Cause, Ending, Kind, pack_ending, unpack_call
 from .confinement import Isolation
 from .enclosure import Enclosure
 from .memory_group import MemoryGroup
 from .runner import run_main
+from .state import take_files
 from .states import States
 from .watch import ParentGone, Watch
 
@@ -51,101 +53,78 @@ class Slot:
         try:
             self._connection.sendall(_READY)
             while True:
-                self._connection.sendall(pack_ending(self._answer(self._receive())))
+                message, files, _, _ = socket.recv_fds(self._connection, CALL_BYTES, CALL_FILES)
+                if not message:
+                    raise ParentGone
+                try:
+                    ending = self._answer(unpack_call(message), files)
+                finally:
+                    for fd in files:
+                        os.close(fd)
+                self._connection.sendall(pack_ending(ending))
         except (ParentGone, OSError):
             if self._states is not None:
                 self._states.end()
             self._enclosure.end_all()
 
-    def _answer(self, call: Call) -> Ending:
+    def _answer(self, call: Call, files: list[int]) -> Ending:
         if call.kind is Kind.RUN:
-            return self._run_in_fresh_scratch(call)
+            return self._run_in_fresh_scratch(call, files)
         if self._states is None:
             self._states = States(self._enclosure, self._connection.fileno(), self._scratch)
-        return self._states.answer(call)
+        return self._states.answer(call, files)
 
-    def _run_in_fresh_scratch(self, call: Call) -> Ending:
+    def _run_in_fresh_scratch(self, call: Call, files: list[int]) -> Ending:
         if self._enclosure.isolation is Isolation.NAMESPACES:
-            return self._run(call, self._scratch)  # a mount that ends with the call
+            return self._run(call, files, self._scratch)  # a mount that ends with the call
         scratch = tempfile.mkdtemp(dir=self._scratch)
         try:
-            return self._run(call, scratch)
+            return self._run(call, files, scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _receive(self) -> Call:
-        header = self._exactly(CALL_HEADER_BYTES)
-        code_size, stdin_size = call_body_sizes(header)
-        return unpack_call(header, self._exactly(code_size), self._exactly(stdin_size))
-
-    def _exactly(self, size: int) -> bytes:
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        while view:
-            received = self._connection.recv_into(view)
-            if not received:
-                raise ParentGone
-            view = view[received:]
-        return bytes(buffer)
-
-    def _run(self, call: Call, scratch: str) -> Ending:
+    def _run(self, call: Call, files: list[int], scratch: str) -> Ending:
         self._confined[0] = self._memory_error[0] = 0
-        (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = os.pipe(), os.pipe(), os.pipe()
-        try:
-            began = time.monotonic()
-            group = self._enclosure.group
-            if group is not None:
-                group.begin(call.memory_bytes)
-            pid = self._enclosure.fork()
-            if pid == 0:
-                self._become_child(call, scratch, (stdin, to_stdout, to_stderr))
-            for fd in (stdin, to_stdout, to_stderr):
-                os.close(fd)
-            parent = self._connection.fileno()
-            watch = Watch(
-                pid, call, group, stdin=feed, stdout=stdout, stderr=stderr, parent=parent, began=began
-            )
-            watch.until_end(self._enclosure.members)
-            _, wait_status, usage = os.wait4(pid, 0)
-            self._enclosure.end_all()
-            watch.drain()
-            wall_s = time.monotonic() - began
-            cpu_s = usage.ru_utime + usage.ru_stime
-            # Nothing inside a pid namespace can kill its first process: this came from the machine.
-            was_killed = (
-                self._enclosure.isolation is Isolation.NAMESPACES
-                and watch.cause is Cause.EXITED
-                and wait_status == signal.SIGKILL
-                and cpu_s < call.cpu_s
-            )
-            out, err = watch.outputs[stdout], watch.outputs[stderr]
-        finally:
-            os.close(stdout)
-            os.close(stderr)
+        began = time.monotonic()
+        group = self._enclosure.group
+        if group is not None:
+            group.begin(call.memory_bytes)
+        pid = self._enclosure.fork()
+        if pid == 0:
+            self._become_child(call, files, scratch)
+        parent = self._connection.fileno()
+        last_pid = self._enclosure.last_pid
+        watch = Watch(pid, call, group, outputs=files[2:], last_pid=last_pid, parent=parent, began=began)
+        watch.until_end(self._enclosure.members)
+        _, wait_status, usage = os.wait4(pid, 0)
+        self._enclosure.end_all()
+        cpu_s = max(usage.ru_utime + usage.ru_stime, watch.cpu_s)
+        # Nothing inside a pid namespace can kill its first process: this came from the machine.
+        was_killed = (
+            self._enclosure.isolation is Isolation.NAMESPACES
+            and watch.cause is Cause.EXITED
+            and wait_status == signal.SIGKILL
+            and cpu_s < call.cpu_s
+        )
         return Ending(
             cause=Cause.FAULT if not self._confined[0] or was_killed else watch.cause,
             wait_status=wait_status,
             memory_error=bool(self._memory_error[0]),
-            stdout=out.content(),
-            stderr=err.content(),
-            stdout_dropped=out.dropped,
-            stderr_dropped=err.dropped,
             cpu_s=cpu_s,
-            wall_s=wall_s,
+            wall_s=time.monotonic() - began,
             peak_memory_bytes=watch.peak_memory_bytes or usage.ru_maxrss << 10,
         )
 
-    def _become_child(self, call: Call, scratch: str, standard_fds: tuple[int, int, int]) -> NoReturn:
+    def _become_child(self, call: Call, files: list[int], scratch: str) -> NoReturn:
         status = 1
         try:
-            for target, fd in enumerate(standard_fds):
-                os.dup2(fd, target)
+            source = take_files(files)
             self._enclosure.confine(call, scratch)
             self._enclosure.seal()
             gc.enable()
             self._confined[0] = 1
             self._confined.close()
-            status = run_main(call.code, self._note_memory_error)
+            status = run_main(source, self._note_memory_error)
         except BaseException:
             os.write(2, traceback.format_exc().encode())
         finally:

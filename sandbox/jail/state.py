@@ -11,12 +11,13 @@ import signal
 import socket
 from typing import NoReturn
 
+from ..wire import CALL_FILES
 from .runner import Cells
 
 READY, HELLO, DONE = b"R", b"H", b"D"
 CELL, BRANCH = b"C", b"B"
 CONTROL_FD = 3
-MAX_ORDER_FDS = 4
+MAX_ORDER_FDS = CALL_FILES
 _NEVER_FIRST = "500"
 _AS_EVERYONE = "0"
 
@@ -38,20 +39,26 @@ def live(control: socket.socket) -> NoReturn:
                 os.close(fds[0])
                 control.send(READY)
             else:
-                _run_cell(control, cells, *fds)
+                _run_cell(control, cells, fds)
         else:
             for fd in fds:
                 os.close(fd)
 
 
-def _run_cell(control: socket.socket, cells: Cells, code: int, *standard_fds: int) -> None:
-    _prefer_in_want_of_memory(_NEVER_FIRST)
-    for target, fd in enumerate(standard_fds):
+def take_files(files: list[int]) -> bytes:
+    """Make a call's files this process's standard ones; return the source."""
+    code, *standard = files
+    source = os.pread(code, os.fstat(code).st_size, 0)
+    for target, fd in enumerate(standard):
         os.dup2(fd, target)
+    for fd in files:
         os.close(fd)
-    with open(code, "rb") as file:
-        file.seek(0)
-        source = file.read()
+    return source
+
+
+def _run_cell(control: socket.socket, cells: Cells, files: list[int]) -> None:
+    _prefer_in_want_of_memory(_NEVER_FIRST)
+    source = take_files(files)
     control.send(HELLO)
     status = cells.run(source)
     _prefer_in_want_of_memory(_AS_EVERYONE)

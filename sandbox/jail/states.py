@@ -7,7 +7,6 @@ well have brought about; who says it is the kernel's word (SCM_CREDENTIALS).
 """
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -50,28 +49,30 @@ class States:
         self._first = 0
         self._states: dict[int, State] = {}
 
-    def answer(self, call: Call) -> Ending:
+    def answer(self, call: Call, files: list[int]) -> Ending:
         """Do what a call asks of the session; ``GONE`` where its state is no longer there."""
         began = time.monotonic()
         if not self._first:
             try:
                 self._begin(call)
             except (Broken, OSError) as error:
-                return _ending(Cause.FAULT, began, stderr=str(error).encode())
+                if files:
+                    os.write(files[-1], str(error).encode())
+                return Ending(Cause.FAULT)
         state = self._states.get(call.state)
         try:
             if state is None:
                 raise Broken
             if call.kind is Kind.CELL:
-                return self._cell(call, state, began)
+                return self._cell(call, state, files, began)
             if call.kind is Kind.BRANCH:
                 self._branch(call.branch, state)
             else:
                 self._drop(call.state)
-            return _ending(Cause.EXITED, began)
+            return Ending(Cause.EXITED)
         except Broken:
             self._drop(call.state)
-            return _ending(Cause.GONE, began)
+            return Ending(Cause.GONE)
 
     def end(self) -> None:
         """End the session at once."""
@@ -124,37 +125,24 @@ class States:
         finally:
             os._exit(0)
 
-    def _cell(self, call: Call, state: State, began: float) -> Ending:
-        (stdin, feed), (stdout, to_stdout), (stderr, to_stderr) = (os.pipe() for _ in range(3))
+    def _cell(self, call: Call, state: State, files: list[int], began: float) -> Ending:
         if self._enclosure.group is not None:
             self._enclosure.group.begin(call.memory_bytes)
-        theirs = [_sealed(call.code), stdin, to_stdout, to_stderr]
-        watching = False
-        try:
-            try:
-                _signal(state, signal.SIGCONT)
-                _order(state, life.CELL, theirs)
-            finally:
-                for fd in theirs:
-                    os.close(fd)
-            pid = self._hello(state, began + call.wall_s)
-            watch = Watch(
-                pid,
-                call,
-                self._enclosure.group,
-                stdin=feed,
-                stdout=stdout,
-                stderr=stderr,
-                parent=self._parent,
-                began=began,
-                line=state.control,
-            )
-            watching = True
-            watch.until_end(self._running, idle=self._pids())
-            return self._conclude(call, state, watch, pid, began)
-        finally:
-            for fd in (stdout, stderr) if watching else (stdout, stderr, feed):
-                os.close(fd)
+        _signal(state, signal.SIGCONT)
+        _order(state, life.CELL, files)
+        pid = self._hello(state, began + call.wall_s)
+        watch = Watch(
+            pid,
+            call,
+            self._enclosure.group,
+            outputs=files[2:],
+            last_pid=self._enclosure.last_pid,
+            parent=self._parent,
+            began=began,
+            line=state.control,
+        )
+        watch.until_end(self._running, idle=self._pids())
+        return self._conclude(call, state, watch, pid, began)
 
     def _conclude(self, call: Call, state: State, watch: Watch, pid: int, began: float) -> Ending:
         is_done = (
@@ -163,7 +151,7 @@ class States:
         status, memory_error = watch.last_word[1:] if is_done else (0, 0)
         is_good = is_done and not memory_error
         wait_status = status << 8 if is_done else tree.wait_status(pid)
-        cpu_s = tree.cpu_s(pid)
+        cpu_s = max(tree.cpu_s(pid), watch.cpu_s)
         peak = watch.peak_memory_bytes or tree.peak_bytes(pid)
         if is_good:
             os.close(state.pidfd)
@@ -172,16 +160,10 @@ class States:
             self.end()
         _signal(state, signal.SIGSTOP)
         forget_unheard(state.control)
-        watch.drain()
-        out, err = watch.outputs.values()
         return Ending(
             cause=watch.cause,
             wait_status=wait_status if watch.cause is Cause.EXITED else signal.SIGKILL,
             memory_error=bool(memory_error),
-            stdout=out.content(),
-            stderr=err.content(),
-            stdout_dropped=out.dropped,
-            stderr_dropped=err.dropped,
             cpu_s=cpu_s,
             wall_s=time.monotonic() - began,
             peak_memory_bytes=peak,
@@ -238,17 +220,3 @@ def _order(state: State, order: bytes, fds: list[int]) -> None:
         socket.send_fds(state.control, [order], fds)
     except OSError as error:
         raise Broken(str(error)) from error
-
-
-def _sealed(source: bytes) -> int:
-    """Return a descriptor to read the source from, through which nothing can be written."""
-    fd = os.memfd_create("cell", os.MFD_ALLOW_SEALING)
-    with open(fd, "wb", closefd=False) as file:
-        file.write(source)
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    return fd
-
-
-def _ending(cause: Cause, began: float, *, stderr: bytes = b"") -> Ending:
-    return Ending(cause, 0, False, b"", stderr, 0, 0, 0.0, time.monotonic() - began, 0)

@@ -1,26 +1,18 @@
-"""Watches and ends the processes of one run, from outside them, through ``/proc``.
+"""Lists, times and ends the processes of one run, from outside them, through ``/proc``.
 
-Invariants: memory is what the processes hold themselves: pages shared with the zygote are counted by their
-share, and only when the cheap upper bound is over the limit. Knows nothing of why a run is watched.
+Knows nothing of why a run is watched.
 """
 
 import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+
+from .cpu_account import Times
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
-
-
-class Usage(NamedTuple):
-    """What a run's processes use together."""
-
-    processes: int
-    cpu_s: float
-    memory_bytes: int
 
 
 def private_tree() -> list[int]:
@@ -39,22 +31,24 @@ def descendants() -> list[int]:
     return found
 
 
-def measure(pids: list[int], memory_limit: int, idle: Sequence[int] = ()) -> Usage:
-    """Sum up processor time and memory; exact about memory only where that matters.
-
-    Of ``idle`` processes, which hold a session's states, only the memory counts.
-    """
-    cpu_s, count = 0.0, 0
-    resident = sum(int(fields[21]) * _PAGE for fields in map(_stat_fields, idle) if fields)
+def processor_times(pids: Iterable[int]) -> dict[tuple[int, int], Times]:
+    """The processor times of the processes that live, by number and time of start."""
+    found = {}
     for pid in pids:
         fields = _stat_fields(pid)
         if fields:
-            count += 1
-            cpu_s += sum(map(int, fields[11:15])) * _TICK
-            resident += int(fields[21]) * _PAGE
-    if resident > memory_limit:
-        resident = sum(map(_proportional_memory, [*pids, *idle]))
-    return Usage(count, cpu_s, resident)
+            own, collected = (_TICK * (int(fields[at]) + int(fields[at + 1])) for at in (11, 13))
+            found[pid, int(fields[19])] = Times(own, collected)
+    return found
+
+
+def last_pid() -> int:
+    """The number of the youngest process or thread of this pid namespace; 0 where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/ns_last_pid", encoding="ascii") as file:
+            return int(file.read())
+    except OSError:
+        return 0
 
 
 def end_descendants() -> None:
@@ -129,22 +123,9 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def _stat_fields(pid: int) -> list[str]:
+def _stat_fields(pid: int | str) -> list[str]:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
-
-
-def _proportional_memory(pid: int) -> int:
-    total = 0
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            for line in file:
-                if line.startswith(("Pss_Anon:", "Pss_Shmem:", "SwapPss:")):
-                    total += int(line.split()[1]) << 10
-    except OSError:
-        fields = _stat_fields(pid)
-        return int(fields[21]) * _PAGE if fields else 0
-    return total

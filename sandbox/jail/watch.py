@@ -1,8 +1,8 @@
-"""Watches one run from its start to its end: output, clock, memory, processes, and the parent.
+"""Watches one run from its start to its end: clock, output, memory, processor time, processes, the parent.
 
-Invariants: the cause of the end is decided here, from the clock and from ``/proc``; when ``until_end``
-returns, the run's root process is dead or (a session's cell) has said on its line that it is done. Knows
-nothing of isolation, and of Python only that the process wrote to two pipes.
+Invariants: the cause of the end is decided here, from the clock, the kernel's accounts and the sizes of the
+output files; when ``until_end`` returns, the run's root process is dead or (a session's cell) has said on its
+line that it is done. Knows nothing of isolation, and never reads what the run wrote.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from collections.abc import Callable, Sequence
 
 from ..wire import Call, Cause
 from . import tree
+from .cpu_account import CpuAccount
+from .held_memory import held_memory
 from .line import hear
 from .memory_group import MemoryGroup
-from .output import BoundedOutput
 
 HARD_OUTPUT_FACTOR = 64
 _FIRST_LOOK_S = 0.01
 _LOOK_EVERY_S = 0.025
-_CHUNK = 1 << 16
 
 
 class ParentGone(Exception):
@@ -30,7 +30,7 @@ class ParentGone(Exception):
 
 
 class Watch:
-    """One run's root process and the pipes to it."""
+    """One run's root process, its processes' group if any, and the files that it writes to."""
 
     def __init__(
         self,
@@ -38,43 +38,32 @@ class Watch:
         call: Call,
         group: MemoryGroup | None,
         *,
-        stdin: int,
-        stdout: int,
-        stderr: int,
+        outputs: Sequence[int],
+        last_pid: Callable[[], int],
         parent: int,
         began: float,
         line: socket.socket | None = None,
     ) -> None:
         self.cause = Cause.EXITED
         self.last_word = b""
-        self._pid, self._line = pid, line
-        self._idle: Sequence[int] = ()
+        self._pid, self._pidfd = pid, os.pidfd_open(pid)
+        self._call, self._group = call, group
+        self._outputs = outputs
+        self._parent, self._line = parent, line
+        self._last_pid = last_pid
+        self._cpu = CpuAccount(began, last_pid())
         self._peak_seen = 0
-        self._group = group
-        self.outputs = {fd: BoundedOutput(call.output_bytes) for fd in (stdout, stderr)}
-        self._call = call
-        self._pidfd = os.pidfd_open(pid)
-        self._stdin, self._unsent = stdin, memoryview(call.stdin)
-        self._parent = parent
-        self._hard_output = call.output_bytes * HARD_OUTPUT_FACTOR
         self._deadline = began + call.wall_s
         self._next_look = began + _FIRST_LOOK_S
         self._poll = select.poll()
-        for fd in (self._pidfd, parent, stdout, stderr):
+        for fd in (self._pidfd, parent, *([line.fileno()] if line else [])):
             self._poll.register(fd, select.POLLIN)
-        if line is not None:
-            self._poll.register(line, select.POLLIN)
-        for fd in (stdin, stdout, stderr):
-            os.set_blocking(fd, False)
-        self._poll.register(stdin, select.POLLOUT)
-        self._feed()
 
     def until_end(self, members: Callable[[], list[int]], *, idle: Sequence[int] = ()) -> None:
         """Wait for the process to end, or end it at its first limit.
 
         ``members`` lists its processes; those in ``idle`` count for the memory limit, too.
         """
-        self._idle = idle
         try:
             while not self._step():
                 now = time.monotonic()
@@ -83,43 +72,36 @@ class Watch:
                 if now >= self._deadline:
                     self._end(Cause.WALL)
                 elif now >= self._next_look:
-                    self._look(members())
+                    self._look(members(), idle)
                     self._next_look = time.monotonic() + _LOOK_EVERY_S
         finally:
-            if self.cause is Cause.EXITED and self._group is not None and self._group.is_exceeded():
-                self.cause = Cause.MEMORY
             os.close(self._pidfd)
             self._pidfd = -1
-            if self._stdin >= 0:
-                os.close(self._stdin)
+        if self.cause is Cause.EXITED:
+            self.cause = self._exceeded()
 
     @property
     def peak_memory_bytes(self) -> int:
         """The most memory that the processes held together: by their group, or the most that was seen."""
         return (self._group.peak_bytes() if self._group else 0) or self._peak_seen
 
-    def drain(self) -> None:
-        """Read what is left in the pipes, once no process writes to them any more."""
-        for fd in self.outputs:
-            while self._read(fd):
-                pass
+    @property
+    def cpu_s(self) -> float:
+        """The processor time that was seen; what a parent collected itself may be more."""
+        return self._cpu.total_s
 
     def _step(self) -> bool:
         wait_s = max(0.0, min(self._deadline, self._next_look) - time.monotonic())
-        idle = self.cause is not Cause.EXITED
-        dead = False
-        for fd, _ in self._poll.poll(None if idle else wait_s * 1000 + 1):
+        is_ending = self.cause is not Cause.EXITED
+        over = False
+        for fd, _ in self._poll.poll(None if is_ending else wait_s * 1000 + 1):
             if fd == self._pidfd:
-                dead = True
+                over = True
             elif fd == self._parent:
                 raise ParentGone
-            elif fd == self._stdin:
-                self._feed()
-            elif self._line is not None and fd == self._line.fileno():
-                dead |= self._is_done(self._line)
-            elif not self._read(fd):
-                self._poll.unregister(fd)
-        return dead
+            elif self._line is not None:
+                over |= self._is_done(self._line)
+        return over
 
     def _is_done(self, line: socket.socket) -> bool:
         word, speaker = hear(line)
@@ -129,42 +111,29 @@ class Watch:
             self.last_word = word
         return bool(self.last_word)
 
-    def _feed(self) -> None:
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[os.write(self._stdin, self._unsent[: 1 << 20]) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            pass
-        self._poll.unregister(self._stdin)
-        os.close(self._stdin)
-        self._stdin = -1
-
-    def _read(self, fd: int) -> bool:
-        """Read once; False where nothing is left to read, or at the hard limit."""
-        output = self.outputs[fd]
-        room = self._hard_output - output.received
-        try:
-            chunk = os.read(fd, min(_CHUNK, room + 1))
-        except BlockingIOError:
-            return False
-        output.add(chunk[:room])
-        if len(chunk) > room:
-            self._end(Cause.OUTPUT)
-            return False
-        return bool(chunk)
-
-    def _look(self, pids: list[int]) -> None:
-        usage = tree.measure(pids, self._call.memory_bytes, self._idle)
-        self._peak_seen = max(self._peak_seen, usage.memory_bytes)
-        is_over = usage.memory_bytes > self._call.memory_bytes
-        if self._group.is_exceeded() if self._group else is_over:
+    def _look(self, pids: list[int], idle: Sequence[int]) -> None:
+        times = tree.processor_times(pids)
+        self._cpu.update(times, time.monotonic(), self._last_pid())
+        cause = self._exceeded()
+        if cause is not Cause.EXITED:
+            self._end(cause)
+        elif self._group is None and self._is_over_memory([*pids, *idle]):
             self._end(Cause.MEMORY)
-        elif usage.cpu_s >= self._call.cpu_s:
+        elif self._cpu.total_s >= self._call.cpu_s:
             self._end(Cause.CPU)
-        elif usage.processes > self._call.processes:
+        elif len(times) > self._call.processes:
             self._end(Cause.PROCESSES)
+
+    def _exceeded(self) -> Cause:
+        """The limit that was passed for good, if any, which also counts once the run is over."""
+        if any(os.fstat(fd).st_size > self._call.output_bytes * HARD_OUTPUT_FACTOR for fd in self._outputs):
+            return Cause.OUTPUT
+        return Cause.MEMORY if self._group is not None and self._group.is_exceeded() else Cause.EXITED
+
+    def _is_over_memory(self, pids: Sequence[int]) -> bool:
+        used = held_memory(pids, self._call.memory_bytes)
+        self._peak_seen = max(self._peak_seen, used)
+        return used > self._call.memory_bytes
 
     def _end(self, cause: Cause) -> None:
         if self.cause is Cause.EXITED:

@@ -1,3 +1,4 @@
+import os
 import platform
 import signal
 import struct
@@ -5,13 +6,15 @@ import struct
 import pytest
 
 from headway.sandbox import Limits, Status, Tier
+from headway.sandbox.call_files import CallFiles, Output
 from headway.sandbox.errors import IsolationUnavailable
 from headway.sandbox.flavour import Flavour, flavour_of
-from headway.sandbox.jail.output import BoundedOutput
+from headway.sandbox.jail.cpu_account import CpuAccount, Times
 from headway.sandbox.jail.seccomp import compile_filter
 from headway.sandbox.remedy import remedy_for
 from headway.sandbox.verdict import judge
-from headway.sandbox.wire import Cause, Ending
+from headway.sandbox.wire import Call, Cause, Ending, Kind, pack_call, pack_ending, unpack_call, unpack_ending
+from headway.sandbox.worker import Answer
 
 
 @pytest.mark.parametrize(
@@ -39,28 +42,34 @@ def test_other_code_gets_the_bare_flavour(code):
     assert flavour_of(code) is Flavour.BARE
 
 
-@pytest.mark.parametrize("size", [1, 3, 7, 100])
-@pytest.mark.parametrize("limit", [2, 5, 10, 99])
-def test_bounded_output_is_independent_of_how_it_arrives(size, limit):
+@pytest.mark.parametrize("limit", [2, 5, 10, 99, 1023])
+def test_output_beyond_its_limit_keeps_its_head_and_tail(limit):
     data = bytes(range(256)) * 4
-    output = BoundedOutput(limit)
-    for start in range(0, len(data), size):
-        output.add(data[start : start + size])
     head, tail = limit - limit // 2, limit // 2
     expected = data[:head] + b"\n[... %d bytes left out ...]\n" % (1024 - limit) + data[-tail:]
-    assert (output.content(), output.dropped) == (expected, 1024 - limit)
+    assert written(data, limit) == Output(expected, 1024 - limit)
 
 
-def test_output_within_its_limit_is_whole():
-    output = BoundedOutput(10)
-    output.add(b"0123456789")
-    assert (output.content(), output.dropped) == (b"0123456789", 0)
+@pytest.mark.parametrize("limit", [10, 11])
+def test_output_within_its_limit_is_whole(limit):
+    assert written(b"0123456789", limit) == Output(b"0123456789", 0)
+
+
+def test_a_calls_files_hold_code_and_input_and_start_at_their_beginning():
+    with CallFiles(b"code", b"input") as files:
+        assert [os.read(fd, 10) for fd in files.descriptors] == [b"code", b"input", b"", b""]
+
+
+def written(data: bytes, limit: int) -> Output:
+    with CallFiles(b"", b"") as files:
+        os.write(files.descriptors[2], data)
+        return files.outputs(limit)[0]
 
 
 def ending(
     cause: Cause = Cause.EXITED, wait_status: int = 0, *, memory_error: bool = False, cpu_s: float = 0
 ) -> Ending:
-    return Ending(cause, wait_status, memory_error, b"", b"", 0, 0, cpu_s, 0.0, 0)
+    return Ending(cause, wait_status, memory_error, cpu_s)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,7 @@ def ending(
     ],
 )
 def test_status_follows_from_the_kernel_and_the_clock(seen, status):
-    assert judge(seen, Limits(), Tier.B, 1).status is status
+    assert judge(Answer(seen), Limits(), Tier.B, 1).status is status
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
@@ -113,3 +122,32 @@ def test_remedy_in_a_container_names_its_options(tmp_path):
     error = IsolationUnavailable("user namespace", "Operation not permitted")
     (tmp_path / ".dockerenv").touch()
     assert "--security-opt seccomp=unconfined" in remedy_for(error, sysctls=tmp_path, root=tmp_path)
+
+
+def test_messages_arrive_as_they_were_sent():
+    call = Call(1.5, 2.5, 1 << 40, 2, 3, 4, Kind.BRANCH, 5, 6)
+    seen = Ending(Cause.OUTPUT, -1, True, 0.25, 1.5, 1 << 40, True)
+    assert (unpack_call(pack_call(call)), unpack_ending(pack_ending(seen))) == (call, seen)
+
+
+def times(**processes: tuple[float, float]) -> dict[tuple[int, int], Times]:
+    return {(ord(name), 0): Times(*both) for name, both in processes.items()}
+
+
+@pytest.mark.parametrize(
+    ("later", "last_pid", "total"),
+    [
+        (times(a=(3.0, 0.0), b=(2.0, 0.0)), 2, 3.0),  # both went on
+        (times(a=(1.0, 2.5)), 2, 1.5),  # b ended after half a second more, and a waited for it
+        (times(a=(1.5, 0.0)), 2, 0.5),  # b ended and nobody waited
+        (times(a=(1.0, 1.0), c=(0.5, 0.0)), 3, 1.5 - 1.0),  # b was waited for, c is new
+        (times(a=(1.0, 0.0), b=(1.0, 0.0)), 9, 4.0),  # others came and went unseen
+        (times(a=(6.0, 0.0), b=(1.0, 0.0)), 9, 5.0),  # and took less than those that were seen
+    ],
+)
+def test_processor_time_counts_wherever_it_went(later, last_pid, total):
+    account = CpuAccount(0.0, 0)
+    account.update(times(a=(1.0, 0.0), b=(1.0, 0.0)), 10.0, 2)
+    assert account.total_s == 2.0
+    account.update(later, 14.0, last_pid)
+    assert account.total_s - 2.0 == pytest.approx(total)

@@ -86,7 +86,7 @@ async def test_flood_of_output_is_stopped(run):
     result = await run("while True: print('x' * 1000)", output_bytes=1000)
     assert result.status is Status.OUTPUT_LIMIT
     assert len(result.stdout) < 1100
-    assert result.stdout_dropped == 63_000
+    assert result.stdout_dropped >= 63_000
 
 
 async def test_long_output_keeps_its_head_and_tail(run):
