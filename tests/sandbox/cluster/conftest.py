@@ -13,10 +13,11 @@ def ray_runtime() -> Iterator[None]:
     """One Ray on this machine for all tests; no process of it is left behind."""
     import ray
 
-    before = set(psutil.Process().children(recursive=True))
+    before = set(psutil.Process().children())
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False)
+    roots = set(psutil.Process().children()) - before
     yield
-    started = [child for child in psutil.Process().children(recursive=True) if child not in before]
+    started = [process for root in roots for process in (root, *root.children(recursive=True))]
     ray.shutdown()
     await_end(started)
 
