@@ -364,16 +364,22 @@ def faults(
     kills: Annotated[int, typer.Option(min=1, metavar="N", help="Processes to kill.")] = 200,
     outstanding: Annotated[int, typer.Option(min=1, metavar="N", help="Calls at once.")] = 32,
     workers: _Workers = None,
+    nodes: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Nodes of a Ray cluster, killed too. Default: none, no Ray."),
+    ] = 0,
     seed: _Seed = 0,
     json: _Json = None,
 ) -> None:
     """Kill the sandbox's processes at random (kill -9) while calls run, and count what became of the calls.
 
     A child (what runs a snippet), a slot (what watches it) or a zygote (what slots are forked from) is killed
-    every few hundredths of a second. Every call prints a number of its own; the exit status is 1 if one was
+    ten times a second. Every call prints a number of its own; the exit status is 1 if one was
     lost or answered wrongly, or if a process is left in the end.
 
     As hostile as it gets: `--kills 1000` (some minutes)
+
+    With nodes of a cluster: `--kills 1000 --nodes 2 --workers 1`
     """
     from .bench_stress import run_faults
 
@@ -381,6 +387,7 @@ def faults(
         kills=kills,
         outstanding=outstanding,
         workers=workers or len(os.sched_getaffinity(0)),
+        nodes=nodes,
         seed=seed,
         json_file=json,
         console=Console(),

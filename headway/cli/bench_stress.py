@@ -1,5 +1,6 @@
 """``headway bench faults`` and ``headway bench agents``: the sandbox under kill -9, and under a crowd."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,9 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from headway.errors import HeadwayError
-from headway.sandbox import ZygoteSandbox
+from headway.sandbox import Sandbox, ZygoteSandbox
 from headway.sandbox.bench.agents import Agents, wait_for_all
 from headway.sandbox.bench.faults import Faults, inflict
+from headway.sandbox.cluster import ClusterConfig, RaySandbox
 
 from .output_file import write_json
 from .runtime import run_async
@@ -21,14 +23,20 @@ T = TypeVar("T")
 
 
 def run_faults(
-    *, kills: int, outstanding: int, workers: int, seed: int, json_file: Path | None, console: Console
+    *,
+    kills: int,
+    outstanding: int,
+    workers: int,
+    nodes: int,
+    seed: int,
+    json_file: Path | None,
+    console: Console,
 ) -> Faults:
     """Kill processes under load and show what became of the calls; raises where any was lost or is left."""
 
     async def run(advance: Callable[[], None]) -> Faults:
-        return await inflict(
-            kills=kills, outstanding=outstanding, workers=workers, seed=seed, on_kill=advance
-        )
+        sandbox, roots = await _victim(nodes, workers)
+        return await inflict(sandbox, roots, kills=kills, outstanding=outstanding, seed=seed, on_kill=advance)
 
     faults = _with_progress("killing", kills, run)
     killed = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.kills.items()))
@@ -42,6 +50,15 @@ def run_faults(
             f"{faults.lost} calls lost, {faults.wrong} wrong, {faults.left} processes left behind"
         )
     return faults
+
+
+async def _victim(nodes: int, workers: int) -> tuple[Sandbox, Callable[[], list[int]]]:
+    """A sandbox to kill processes of, in this process or on Ray, and the processes above its zygotes."""
+    if not nodes:
+        return await ZygoteSandbox.start(workers=workers), lambda: [os.getpid()]
+    config = ClusterConfig(cpus_per_node=0.1, pause_s=0.05)
+    cluster = await RaySandbox.start(nodes, workers_per_node=workers, config=config)
+    return cluster, lambda: [node.pid for node in cluster.nodes if node.pid is not None]
 
 
 def run_agents(

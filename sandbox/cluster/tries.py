@@ -1,7 +1,7 @@
 """Decides whether a call that a node failed is tried on another.
 
-Invariants: no call sees more than three nodes; a node's own fault, which it has already retried on its own
-workers, is tried elsewhere once. Knows nothing of how nodes are chosen.
+Invariants: no call is tried on more than five nodes; a node's own fault, which it has already retried on its
+own workers, is tried elsewhere once. Knows nothing of how nodes are chosen.
 """
 
 from collections.abc import Hashable
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from ..result import Result
 
-NODES_PER_CALL = 3
+NODES_PER_CALL = 5
 FAULTS_PER_CALL = 2
 
 NodeT = TypeVar("NodeT", bound=Hashable)

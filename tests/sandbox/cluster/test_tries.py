@@ -13,10 +13,10 @@ def test_what_the_code_did_is_final():
         assert tries.attempts == 0
 
 
-def test_a_call_outlives_the_loss_of_two_nodes():
+def test_a_call_outlives_the_loss_of_four_nodes():
     tries: Tries[str] = Tries()
-    assert [tries.goes_on_after(None, node) for node in "abc"] == [True, True, False]
-    assert (tries.attempts, tries.avoid) == (2, {"a", "b", "c"})
+    assert [tries.goes_on_after(None, node) for node in "abcde"] == [True] * 4 + [False]
+    assert (tries.attempts, tries.avoid) == (4, set("abcde"))
 
 
 def test_a_fault_of_a_node_is_tried_on_another_once():
