@@ -1,16 +1,21 @@
-"""Rollouts as tensors: padded micro-batches under a token budget.
+"""Rollouts as tensors: several to a row, rows in micro-batches under a token budget.
 
 Invariants: every rollout is in exactly one micro-batch, whole; neither the cut nor the order in it depends on
-the order in which samples come; padding is on the right, where causal attention needs no mask for it.
+the order in which samples come. Positions start at 0 with each rollout in a row, which is how transformers'
+attention tells them apart (and how ``network.py`` makes sure that it does).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from headway.scheduler import Rollout
+
+from .packing import plan
+from .segments import Segments
 
 
 @dataclass(frozen=True)
@@ -23,50 +28,85 @@ class Sample:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """``tokens``: [B, T], and what is known of the N model-written ones among them.
+    """R rows of T tokens, with S rollouts in them and N model-written tokens.
 
-    ``mask``: [B, T - 1]; position t speaks of the prediction of ``tokens[:, t + 1]``, and N are true.
-    ``targets``, ``behaviour``, ``advantage``: [N], row by row in the order of ``mask``.
+    ``tokens``, ``positions``: [R, T]. ``mask``: [R, T]; where it is true, the token after is model-written,
+    and is the next of ``targets``. ``targets``, ``behaviour``, ``advantage``: [N]. ``used``: the tokens that
+    are not padding.
     """
 
     tokens: Tensor
+    positions: Tensor
     mask: Tensor
     targets: Tensor
     behaviour: Tensor
     advantage: Tensor
+    segments: Segments
+    used: int
 
 
 def micro_batches(
-    samples: Sequence[Sample], *, token_budget: int, device: torch.device
+    samples: Sequence[Sample], *, token_budget: int, device: torch.device, packing: bool = True
 ) -> Iterator[MicroBatch]:
-    """Cut samples into micro-batches of at most ``token_budget`` padded tokens (one sample at least)."""
-    ordered = sorted(samples, key=lambda sample: (len(sample.rollout.tokens), sample.rollout.id))
-    rows: list[Sample] = []
-    for sample in ordered:
-        if rows and (len(rows) + 1) * len(sample.rollout.tokens) > token_budget:
-            yield _pad(rows, device)
-            rows = []
-        rows.append(sample)
-    if rows:
-        yield _pad(rows, device)
+    """Cut samples into micro-batches of at most ``token_budget`` tokens, padding included.
+
+    A sample that is longer makes them as long as it is. Without ``packing`` each has a row of its own.
+    """
+    ordered = sorted(samples, key=lambda sample: (_length(sample), sample.rollout.id))
+    for rows in plan([_length(sample) for sample in ordered], token_budget, packing=packing):
+        yield _tensors([[ordered[index] for index in row] for row in rows], device)
 
 
-def _pad(rows: Sequence[Sample], device: torch.device) -> MicroBatch:
-    width = max(len(row.rollout.tokens) for row in rows)
+def split(samples: Sequence[Sample], parts: int) -> list[Sequence[Sample]]:
+    """Cut samples into at most ``parts`` parts of about the same number, in their order."""
+    ends = [len(samples) * part // parts for part in range(parts + 1)]
+    return [samples[start:end] for start, end in pairwise(ends) if end > start]
+
+
+def _length(sample: Sample) -> int:
+    return len(sample.rollout.tokens)
+
+
+def _used(row: Sequence[Sample]) -> int:
+    return sum(map(_length, row))
+
+
+def _tensors(rows: Sequence[Sequence[Sample]], device: torch.device) -> MicroBatch:
+    width = max(map(_used, rows))
     tokens = torch.zeros(len(rows), width, dtype=torch.long)
+    positions = torch.zeros(len(rows), width, dtype=torch.long)
     mask = torch.zeros(len(rows), width, dtype=torch.bool)
-    behaviour = torch.zeros(len(rows), width)
     for i, row in enumerate(rows):
-        length = len(row.rollout.tokens)
-        tokens[i, :length] = torch.tensor(row.rollout.tokens)
-        mask[i, :length] = torch.tensor(row.rollout.mask)
-        behaviour[i, :length] = torch.tensor(row.rollout.logprobs)
-    mask = mask[:, 1:]
-    advantage = torch.tensor([[row.advantage] for row in rows]).expand_as(mask)
+        start = 0
+        for sample in row:
+            end = start + _length(sample)
+            tokens[i, start:end] = torch.tensor(sample.rollout.tokens)
+            positions[i, start:end] = torch.arange(end - start)
+            mask[i, start : end - 1] = torch.tensor(sample.rollout.mask[1:])
+            start = end
+        positions[i, start:] = torch.arange(width - start)  # padding is a sequence of its own
+    samples = [sample for row in rows for sample in row]
+    lengths = torch.tensor([sample.rollout.generated for sample in samples])
     return MicroBatch(
         tokens=tokens.to(device),
+        positions=positions.to(device),
         mask=mask.to(device),
-        targets=tokens[:, 1:][mask].to(device),
-        behaviour=behaviour[:, 1:][mask].to(device),
-        advantage=advantage[mask].to(device),
+        targets=torch.tensor(_written(samples, "tokens"), dtype=torch.long).to(device),
+        behaviour=torch.tensor(_written(samples, "logprobs"), dtype=torch.float32).to(device),
+        advantage=torch.tensor([s.advantage for s in samples]).repeat_interleave(lengths).to(device),
+        segments=Segments(
+            of=torch.arange(len(samples)).repeat_interleave(lengths).to(device),
+            lengths=lengths.float().to(device),
+        ),
+        used=sum(map(_length, samples)),
     )
+
+
+def _written(samples: Sequence[Sample], field: str) -> list[float]:
+    """What a field of the rollouts says of their model-written tokens, rollout by rollout."""
+    return [
+        value
+        for sample in samples
+        for value, written in zip(getattr(sample.rollout, field), sample.rollout.mask, strict=True)
+        if written
+    ]

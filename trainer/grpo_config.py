@@ -5,7 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from .policy_model import OptimizerConfig
+from .collapse import CollapseConfig
+from .optimizer_config import OptimizerConfig
 from .roc import RocConfig
 
 
@@ -25,6 +26,7 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     advantage_epsilon: Annotated[float, Meta(ge=0)] = 1e-4
     seed: int = 0
     roc: RocConfig = RocConfig()
+    collapse: CollapseConfig = CollapseConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
@@ -34,6 +36,10 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise ValueError(f"`{name}` must be at least {least}")
         if self.keep > self.samples:
             raise ValueError(f"`keep` ({self.keep}) cannot be more than `samples` ({self.samples})")
+        if self.roc.least_right + self.roc.least_wrong > self.keep:
+            raise ValueError(
+                f"`roc.least_right` and `roc.least_wrong` together are more than `keep` ({self.keep})"
+            )
 
 
 class EvalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,9 @@
 import math
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +14,11 @@ from transformers import AutoModelForCausalLM
 import headway
 from headway.errors import HeadwayError, InputError
 from headway.trainer.batch import Sample
-from headway.trainer.loss import chosen
+from headway.trainer.importance import ImportanceConfig
+from headway.trainer.loss import BatchSize, chosen
+from headway.trainer.network import NetworkConfig
 from headway.trainer.policy_model import OptimizerConfig, PolicyModel
+from headway.trainer.step_report import Totals
 from tests.engine.tiny_model import build_model
 
 from .records import rollout
@@ -41,12 +46,21 @@ def on_policy(folder: Path) -> list[Sample]:
     return result
 
 
+def small() -> list[Sample]:
+    """Samples for the model of 512 tokens."""
+    return [
+        Sample(msgspec.structs.replace(s.rollout, tokens=[t % 512 for t in s.rollout.tokens]), s.advantage)
+        for s in samples()
+    ]
+
+
 def test_on_policy_the_ratio_is_one_and_the_logprob_difference_is_rounding() -> None:
     report = PolicyModel(TINY, OptimizerConfig()).step(on_policy(TINY))
     assert report.logprob_max_abs_diff < 1e-4
     assert report.ratio_max == pytest.approx(1.0, abs=1e-4)
     assert report.mismatch_kl < 1e-6
-    assert report.clip_fraction == 0
+    assert (report.clip_fraction, report.clip_low, report.clip_high) == (0, 0, 0)
+    assert (report.bounded_share, report.masked_share, report.dropped, report.updates) == (0, 0, 0, 1)
     assert report.entropy > 0
     assert not report.skipped
 
@@ -75,17 +89,14 @@ def test_the_figures_are_those_of_whole_logits_however_the_batch_is_cut() -> Non
         assert report.mismatch_kl == pytest.approx(
             float((difference.exp() - 1 - difference).mean()), rel=1e-4
         )
+        assert 0.4 < report.token_efficiency <= 1
 
 
 def test_a_model_with_dropout_is_on_policy_too(tmp_path: Path) -> None:
     model = build_model(seed=0)
     model.config.attention_dropout = 0.5
     model.save_pretrained(tmp_path)
-    batch = [
-        Sample(msgspec.structs.replace(s.rollout, tokens=[t % 512 for t in s.rollout.tokens]), s.advantage)
-        for s in samples()
-    ]
-    reports = [PolicyModel(tmp_path, OptimizerConfig()).step(batch) for _ in range(2)]
+    reports = [PolicyModel(tmp_path, OptimizerConfig()).step(small()) for _ in range(2)]
     assert reports[0] == reports[1]
     assert reports[0].grad_norm > 0
 
@@ -121,15 +132,149 @@ def test_a_step_that_is_not_finite_changes_nothing_and_says_so(tmp_path: Path) -
 def test_what_is_not_a_number_is_reported_as_such() -> None:
     batch = samples()
     for broken in range(len(batch)):  # the largest of several micro-batches hides none
-        unknown = msgspec.structs.replace(
-            batch[broken].rollout, logprobs=[math.nan] * len(batch[broken].rollout.tokens)
-        )
-        spoilt = [*batch[:broken], Sample(unknown, 1.0), *batch[broken + 1 :]]
+        spoilt = [*batch[:broken], Sample(batch[broken].rollout, math.nan), *batch[broken + 1 :]]
         report = PolicyModel(TINY, OptimizerConfig(micro_batch_tokens=1)).step(spoilt)
         assert report.skipped
         assert math.isnan(report.loss)
-        assert math.isnan(report.ratio_max)
-        assert math.isnan(report.logprob_max_abs_diff)
+        assert math.isnan(report.grad_norm)
+
+
+def test_a_model_that_overflows_is_reported_as_such(tmp_path: Path) -> None:
+    model = build_model(seed=0)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(1e38)
+    model.save_pretrained(tmp_path)
+    report = PolicyModel(tmp_path, OptimizerConfig(network=NetworkConfig(packing=False))).step(small())
+    assert report.skipped
+    assert math.isnan(report.ratio_max)
+    assert math.isnan(report.logprob_max_abs_diff)
+    assert math.isnan(report.mismatch_kl)
+
+
+def test_rollouts_without_finite_logprobs_are_left_out_and_counted() -> None:
+    batch = samples()
+    unknown = [math.nan] * len(batch[2].rollout.tokens)
+    spoilt = [*batch]
+    spoilt[2] = Sample(msgspec.structs.replace(batch[2].rollout, logprobs=unknown), batch[2].advantage)
+    sizes = [BatchSize.of(sample.rollout for sample in batch)]
+    report = PolicyModel(TINY, OptimizerConfig()).step(spoilt)
+    expected = PolicyModel(TINY, OptimizerConfig()).step([*batch[:2], *batch[3:]], sizes=sizes)
+    assert (report.dropped, report.skipped) == (1, False)
+    assert report.grad_norm == expected.grad_norm  # it still counts in what the loss divides by
+    assert report.entropy == expected.entropy
+
+
+def test_a_first_step_can_be_skipped_without_a_warmup() -> None:
+    report = PolicyModel(TINY, OptimizerConfig(warmup_steps=0)).step([Sample(rollout(), math.nan)])
+    assert (report.skipped, report.learning_rate) == (True, OptimizerConfig().learning_rate)
+
+
+@pytest.mark.parametrize("broken", [{"logprobs": [math.nan] * 11}, {"mask": [False] * 11}])
+def test_a_batch_of_which_nothing_is_left_is_skipped(broken: dict[str, Any]) -> None:
+    model = PolicyModel(TINY, OptimizerConfig(learning_rate=1e-2, warmup_steps=0))
+    model.step(samples())  # so that the optimiser has a momentum
+    before = [parameter.clone() for parameter in model._model.parameters()]
+    record = msgspec.structs.replace(rollout(prompt=5, written=6), **broken)
+    report = model.step([Sample(record, 1.0)])
+    assert (report.skipped, report.updates) == (True, 0)
+    assert all(torch.equal(a, b) for a, b in zip(before, model._model.parameters(), strict=True))
+
+
+def test_a_broken_record_is_an_error_and_nothing_is_changed() -> None:
+    model = PolicyModel(TINY, OptimizerConfig(learning_rate=1e-2, warmup_steps=0))
+    batch = samples()
+    batch[3] = Sample(msgspec.structs.replace(batch[3].rollout, logprobs=[]), 1.0)
+    before = [parameter.clone() for parameter in model._model.parameters()]
+    with pytest.raises(InputError, match=r"rollout g1.0 has no logprobs"):
+        model.step(batch)
+    assert all(torch.equal(a, b) for a, b in zip(before, model._model.parameters(), strict=True))
+
+
+def test_the_report_says_how_old_the_tokens_are_where_the_version_is_told() -> None:
+    batch = samples()
+    batch[0] = Sample(msgspec.structs.replace(batch[0].rollout, versions=[-1] * 5 + [0, 1, 2, 3, 4, 5]), 1.0)
+    report = PolicyModel(TINY, OptimizerConfig()).step(batch, version=5)
+    tokens = report.tokens
+    assert report.staleness_max == 5
+    assert report.staleness_mean == pytest.approx((15 + 3 * (tokens - 6)) / tokens)
+    silent = PolicyModel(TINY, OptimizerConfig()).step(batch)
+    assert (silent.staleness_mean, silent.staleness_max) == (None, None)
+
+
+def test_the_report_says_what_importance_weights_did() -> None:
+    batch = on_policy(TINY)
+    lowered = [
+        p - 1.0 if m else 0.0 for p, m in zip(batch[1].rollout.logprobs, batch[1].rollout.mask, strict=True)
+    ]
+    batch[1] = Sample(msgspec.structs.replace(batch[1].rollout, logprobs=lowered), 1.0)
+    importance = ImportanceConfig(high=2.0, sequence_high=2.5)
+    report = PolicyModel(TINY, OptimizerConfig(importance=importance)).step(batch)
+    assert report.bounded_share == pytest.approx(7 / report.tokens)
+    assert report.masked_share == pytest.approx(1 / 6)
+    assert report.ratio_max == pytest.approx(math.e, rel=1e-3)
+    assert report.mismatch_kl == pytest.approx((math.e - 2) * 7 / report.tokens, rel=1e-3)
+
+
+def test_later_updates_on_a_batch_take_their_ratio_to_the_weights_that_it_began_with() -> None:
+    config = OptimizerConfig(learning_rate=1e-3, warmup_steps=0, updates=3)
+    model = PolicyModel(TINY, config)
+    batch = on_policy(TINY)
+    report = model.step(batch)
+    assert report.updates == 3
+    one = msgspec.structs.replace(config, updates=1)
+    by_hand = PolicyModel(TINY, one)
+    anchors = [by_hand._anchors(batch[start : start + 2]) for start in (0, 2, 4)]
+    for start in (0, 2, 4):
+        part = batch[start : start + 2]
+        size = BatchSize.of(sample.rollout for sample in part)
+        by_hand._update(part, size, anchors[start // 2] if start else None, Totals())
+    assert all(torch.equal(by_hand._state()[name], tensor) for name, tensor in model._state().items())
+    fresh = PolicyModel(TINY, one)
+    for start in (0, 2, 4):
+        fresh.step(batch[start : start + 2])
+    assert any(not torch.equal(fresh._state()[name], tensor) for name, tensor in model._state().items())
+
+
+def test_a_divergence_from_the_reference_is_reported_and_has_a_gradient(tmp_path: Path) -> None:
+    moved = PolicyModel(TINY, OptimizerConfig(learning_rate=1e-3, warmup_steps=0))
+    moved.step(on_policy(TINY))
+    moved.save(tmp_path / "moved")
+    silent = [Sample(sample.rollout, 0.0) for sample in samples()]
+    at_home = PolicyModel(TINY, OptimizerConfig(kl=0.1)).step(silent)
+    away = PolicyModel(tmp_path / "moved", OptimizerConfig(kl=0.1, reference=str(TINY))).step(silent)
+    assert at_home.kl == pytest.approx(0.0, abs=1e-9)
+    assert away.kl is not None
+    assert away.kl > 1e-5
+    assert away.grad_norm > 100 * at_home.grad_norm
+    assert PolicyModel(TINY, OptimizerConfig()).step(silent).kl is None
+
+
+@pytest.mark.parametrize("precision", ["mixed", "bfloat16"])
+def test_in_bfloat16_the_figures_are_near_those_in_float32(precision: Any) -> None:
+    exact = PolicyModel(TINY, OptimizerConfig()).step(on_policy(TINY))
+    config = OptimizerConfig(network=NetworkConfig(precision=precision))
+    model = PolicyModel(TINY, config)
+    report = model.step(on_policy(TINY))
+    assert {str(tensor.dtype) for tensor in model._state().values()} == {
+        "torch.float32" if precision == "mixed" else "torch.bfloat16"
+    }
+    assert report.entropy == pytest.approx(exact.entropy, rel=0.02)
+    assert report.grad_norm == pytest.approx(exact.grad_norm, rel=0.1)
+    assert 1e-4 < report.logprob_max_abs_diff < 0.5
+
+
+def test_with_activation_checkpointing_layers_are_computed_twice_with_the_same_result() -> None:
+    plain, frugal = (
+        PolicyModel(TINY, OptimizerConfig(network=NetworkConfig(activation_checkpointing=on)))
+        for on in (False, True)
+    )
+    calls = Counter[str]()
+    for name, model in (("plain", plain), ("frugal", frugal)):
+        for layer in model._model.model.layers:
+            layer.mlp.register_forward_pre_hook(lambda *_, name=name: calls.update([name]))
+    assert plain.step(samples()) == frugal.step(samples())
+    assert all(torch.equal(plain._state()[name], tensor) for name, tensor in frugal._state().items())
+    assert calls["frugal"] == 2 * calls["plain"]
 
 
 def test_files_wait_for_the_step_that_runs_in_another_thread(tmp_path: Path) -> None:
