@@ -9,7 +9,8 @@ from .policy import Policy
 from .reward import AnswerReward, Reward
 from .rollout import Group, Rollout
 from .scheduler import EpisodeConfig, Scheduler
-from .task import Message, Task, load_tasks, save_tasks
+from .task import Message, Task
+from .task_file import TaskFormat, load_tasks, save_tasks, task_format
 from .tool import PythonSessionTool, PythonTool, StandardIOTool, StatefulTool, Tool
 from .turns import TurnConfig
 
@@ -33,9 +34,11 @@ __all__ = [
     "StandardIOTool",
     "StatefulTool",
     "Task",
+    "TaskFormat",
     "Tool",
     "TurnConfig",
     "load_tasks",
     "make_policy",
     "save_tasks",
+    "task_format",
 ]

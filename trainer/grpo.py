@@ -20,6 +20,7 @@ from headway.scheduler import Group, Rollout, Scheduler, Task
 from headway.scheduler.events import EventSink, Phase, PhaseChanged, now_ns
 
 from .batch import Sample
+from .collapse import Alarm, CollapseDetector, StepFigures
 from .collector import Collector, Rejections, require_engines
 from .fruitless import FruitlessSteps
 from .grpo_config import EvalConfig, GrpoConfig
@@ -68,12 +69,20 @@ class Observer(Protocol):
         """Take in that a group is complete: ``done`` usable ones of those ``wanted``."""
         ...
 
+    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
+        """Take in what a step trains on, before it does."""
+        ...
+
     def on_step(self, step: GrpoStep) -> None:
         """Take in that a step is over."""
         ...
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         """Take in that an evaluation is over."""
+        ...
+
+    def on_alarm(self, alarm: Alarm) -> None:
+        """Take in a sign that training collapses."""
         ...
 
 
@@ -102,19 +111,22 @@ class GrpoLoop:
         self._sink = sink
         self._observer = observer
         self._collector = Collector(config=config, scheduler=scheduler, tasks=train, on_group=self._on_group)
+        self._collapse = CollapseDetector(config.collapse)
         self._version = 0
 
     async def run(self) -> None:
         """Evaluate, take every step, evaluate.
 
-        Raises ``HeadwayError`` where an engine failed, where every rollout of a step failed, and where
-        ``give_up_after`` steps in a row, or all of them, trained nothing.
+        Raises ``HeadwayError`` where an engine failed, where every rollout of a step failed, where
+        ``give_up_after`` steps in a row, or all of them, trained nothing, and where training collapsed and
+        the configuration says to stop then.
         """
         fruitless = FruitlessSteps(min(self._config.give_up_after, self._config.steps))
         await self._evaluate(0)
         for step in range(1, self._config.steps + 1):
             report = await self._step(step)
             self._observer.on_step(report)
+            self._heed(self._collapse.note_step(_figures(report)))
             fruitless.note(report.rejections, report.update)
             every = self._evaluation.every
             if step == self._config.steps or (every and step % every == 0):
@@ -131,7 +143,10 @@ class GrpoLoop:
         _require_some_scored(rollouts)
         measures = measure(rollouts, version=self._version)
         samples = [sample for kept in collected.kept for sample in self._with_advantages(kept)]
-        update = await _in_thread(lambda: self._model.step(samples)) if samples else None
+        self._observer.on_batch(step, samples)
+        update = (
+            await _in_thread(lambda: self._model.step(samples, version=self._version)) if samples else None
+        )
         trained = time.perf_counter()
         await self._synchronise()
         return GrpoStep(
@@ -153,7 +168,7 @@ class GrpoLoop:
 
     def _with_advantages(self, rollouts: Sequence[Rollout]) -> list[Sample]:
         rewards = [float(rollout.reward or 0.0) for rollout in rollouts]
-        values = advantages(rewards, self._config.advantage_epsilon)
+        values = advantages(rewards, self._config.advantage_epsilon, scaled=self._config.scaled_advantages)
         return [Sample(rollout, value) for rollout, value in zip(rollouts, values, strict=True)]
 
     async def _synchronise(self) -> None:
@@ -181,17 +196,33 @@ class GrpoLoop:
                 done += 1
                 self._observer.on_group("evaluation", group, done, len(self._held_out))
         _require_some_scored(rollouts)
+        measures = measure(rollouts, version=self._version)
+        seconds = time.perf_counter() - started
         self._observer.on_evaluation(
-            Evaluation(
-                step=step,
-                n=len(rollouts),
-                seconds=time.perf_counter() - started,
-                measures=measure(rollouts, version=self._version),
-            )
+            Evaluation(step=step, n=len(rollouts), seconds=seconds, measures=measures)
         )
+        self._heed(self._collapse.note_evaluation(step, measures.pass_at_1))
+
+    def _heed(self, alarms: Sequence[Alarm]) -> None:
+        """Tell the alarms, and end the run at the first where it is to."""
+        for alarm in alarms:
+            self._observer.on_alarm(alarm)
+            if self._config.collapse.stop:
+                raise HeadwayError(f"training has collapsed at step {alarm.step}: {alarm.reason}")
 
     def _enter(self, phase: Phase, step: int) -> None:
         self._sink.emit(PhaseChanged(t=now_ns(), phase=phase, step=step))
+
+
+def _figures(step: GrpoStep) -> StepFigures:
+    trained = step.update if step.update is not None and not step.update.skipped else None
+    return StepFigures(
+        step=step.step,
+        reward=step.measures.pass_at_1,
+        response_tokens=step.measures.response_tokens,
+        entropy=trained.entropy if trained else None,
+        grad_norm=step.update.grad_norm if step.update else None,
+    )
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

@@ -14,7 +14,8 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One step: ``prompts`` tasks of ``samples`` rollouts each, of which ``keep`` are trained on.
 
     ``refill`` bounds the groups started in a step, as a multiple of ``prompts``. ``give_up_after`` so many
-    steps in a row that trained nothing, the run ends as failed.
+    steps in a row that trained nothing, the run ends as failed. Without ``scaled_advantages`` they are not
+    divided by the rewards' spread (Dr. GRPO, arXiv 2503.20783).
     """
 
     steps: int = 30
@@ -24,6 +25,7 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     refill: Annotated[float, Meta(le=1000)] = 2.0
     give_up_after: int = 3
     advantage_epsilon: Annotated[float, Meta(ge=0)] = 1e-4
+    scaled_advantages: bool = True
     seed: int = 0
     roc: RocConfig = RocConfig()
     collapse: CollapseConfig = CollapseConfig()

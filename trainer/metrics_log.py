@@ -1,72 +1,79 @@
-"""Training metrics, to a JSON-lines file and to tensorboard at once.
+"""Training metrics, to JSON lines, tensorboard and wandb, whichever of them are asked for.
 
-Invariants: one line and one set of scalars a call, under the same names, nested names joined by a slash; both
-are written before the call returns, so that a full disk is the caller's error, and nothing is held open.
+Invariants: one line and one set of scalars a call, under the same names, nested names joined by a slash; the
+files are written before the call returns, so that a full disk is the caller's error, and are not held open.
 """
 
-import io
-import os
-import socket
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from headway.errors import HeadwayError
 
+from .tensorboard_file import TensorboardFile
+from .wandb_run import WandbRun, require_wandb
+
+LogKind = Literal["jsonl", "tensorboard", "wandb"]
+BOTH_FILES: tuple[LogKind, ...] = ("jsonl", "tensorboard")
+
+
+class ScalarSink(Protocol):
+    """Somewhere that scalars go."""
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Take in the scalars of a step."""
+        ...
+
+    def close(self) -> None:
+        """Take in that there are no more."""
+        ...
+
+
+def check_log(kinds: Sequence[LogKind]) -> None:
+    """Raise ``InputError`` for a log that cannot be had here."""
+    if "wandb" in kinds:
+        require_wandb()
+
 
 class MetricsLog:
-    """Writes ``metrics.jsonl`` and ``tensorboard/`` in a folder; raises ``HeadwayError`` where it cannot."""
+    """Writes into a folder; raises ``HeadwayError`` where it cannot. ``config`` is told to wandb alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, kinds: Sequence[LogKind] = BOTH_FILES, config: Mapping[str, Any] | None = None
+    ) -> None:
         self._folder = folder
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
-        self._board = folder / "tensorboard" / name
+        self._lines = folder / "metrics.jsonl" if "jsonl" in kinds else None
+        self._sinks: list[ScalarSink] = []
         try:
-            self._board.parent.mkdir(exist_ok=True)
-            _append(self._board, _event(file_version="brain.Event:2"))
+            if "tensorboard" in kinds:
+                self._sinks.append(TensorboardFile(folder))
+            if "wandb" in kinds:
+                self._sinks.append(WandbRun(folder, config or {}))
         except OSError as error:
             raise self._failed(error) from error
 
     def write(self, step: int, kind: str, record: msgspec.Struct) -> None:
         """Append one record; ``kind`` says of what, such as ``step`` or ``eval``."""
         line = msgspec.json.encode({"kind": kind, "step": step, **msgspec.structs.asdict(record)})
-        scalars = [
-            {"tag": f"{kind}/{name}", "simple_value": value}
-            for name, value in _scalars(msgspec.to_builtins(record))
-        ]
+        scalars = {f"{kind}/{name}": value for name, value in _scalars(msgspec.to_builtins(record))}
         try:
-            _append(self._folder / "metrics.jsonl", line + b"\n")
-            _append(self._board, _event(step=step, summary={"value": scalars}))
+            if self._lines is not None:
+                with self._lines.open("ab") as file:
+                    file.write(line + b"\n")
+            for sink in self._sinks:
+                sink.write(step, scalars)
         except OSError as error:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """End what a sink has begun; the files are not held open."""
+        for sink in self._sinks:
+            sink.close()
 
     def _failed(self, error: OSError) -> HeadwayError:
         return HeadwayError(f"{self._folder}: cannot write the metrics: {error.strerror}")
-
-
-def _append(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)
-
-
-def _event(**fields: Any) -> bytes:
-    """One record of a tensorboard event file.
-
-    Tensorboard's own writer is not used: it writes in a thread, which prints a traceback of its own when
-    the disk is full.
-    """
-    from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    record = io.BytesIO()
-    RecordWriter(record).write(Event(wall_time=time.time(), **fields).SerializeToString())
-    return record.getvalue()
 
 
 def _scalars(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

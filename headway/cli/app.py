@@ -1,17 +1,21 @@
 """The commands, their options and their help. Each command's work is in a module of its own."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from headway.errors import HeadwayError, InputError
+from headway.errors import HeadwayError
 
+from . import session_options as options
 from .bench import app as bench_app
 from .calibrate import calibrate
+from .entropy import entropy
+from .eval import evaluate
 from .output_file import writable
 from .sandbox import app as sandbox_app
+from .transcripts import transcripts
 
 app = typer.Typer(
     name="headway",
@@ -30,13 +34,11 @@ app = typer.Typer(
 app.add_typer(bench_app, name="bench")
 app.add_typer(sandbox_app, name="sandbox")
 app.command()(calibrate)
+app.command("eval")(evaluate)
+app.command()(transcripts)
+app.command()(entropy)
 
-Json = Annotated[
-    Path | None,
-    typer.Option(
-        "--json", metavar="FILE", callback=writable, help="Also write the result here, for machines."
-    ),
-]
+Json = options.Json
 Run = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="The run folder to make. Default: runs/NAME-DATE-TIME."),
@@ -112,41 +114,27 @@ def train(
 
 @app.command()
 def rollout(
-    model: Annotated[
-        str,
-        typer.Option(metavar="DIR", help="An HF model folder, or `tiny` for the policy that headway ships."),
-    ],
-    tasks: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE.jsonl",
-            help='One task a line: {"id", "prompt" | "messages", "answer"?}; or `arithmetic`: 64 tasks.',
-        ),
-    ],
+    model: Annotated[str, options.ModelOption],
+    tasks: Annotated[str, options.TasksOption],
     out: Annotated[
         Path,
         typer.Option(metavar="FILE.jsonl", callback=writable, help="Where the rollouts go, as they finish."),
     ],
-    engines: Annotated[int, typer.Option(metavar="N", help="vLLM engines to start.")] = 1,
-    samples: Annotated[int, typer.Option(min=1, metavar="K", help="Rollouts of each task.")] = 1,
-    policy: Annotated[
-        str, typer.Option(metavar="NAME", help="headroom or another; name:option=value sets options.")
-    ] = "headroom",
+    engines: options.Engines = 1,
+    samples: options.Samples = 1,
+    format: options.Format = "auto",
+    policy: options.Policy = "headroom",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a file: roll out only what it lacks.")
     ] = False,
-    max_context: Annotated[
-        int | None, typer.Option(metavar="TOKENS", help="Longest trajectory. Default: the model's own.")
-    ] = None,
-    kv_tokens: Annotated[
-        int | None, typer.Option(metavar="TOKENS", help="KV cache of each engine. Default: what fits.")
-    ] = None,
-    max_turns: Annotated[int, typer.Option(min=1, metavar="N", help="Model turns in a rollout.")] = 10,
-    max_turn_tokens: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Tokens in one turn.")] = 4096,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling.")] = 1.0,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of sampling.")] = 1.0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="What the engines run on.")] = "auto",
-    tensor_parallel_size: Annotated[int, typer.Option(min=1, metavar="N", help="GPUs of one engine.")] = 1,
+    max_context: options.MaxContext = None,
+    kv_tokens: options.KvTokens = None,
+    max_turns: options.MaxTurns = 10,
+    max_turn_tokens: options.MaxTurnTokens = 4096,
+    temperature: options.Temperature = 1.0,
+    top_p: options.TopP = 1.0,
+    device: options.DeviceName = "auto",
+    tensor_parallel_size: options.TensorParallel = 1,
     events: Annotated[
         Path | None,
         typer.Option(metavar="FILE.jsonl", callback=writable, help="Also write the event log here."),
@@ -162,36 +150,32 @@ def rollout(
     with their status, answer, reward (None without a true answer), finish_reason and failure. Records are
     written as rollouts finish; after an interruption, --resume rolls out what is missing.
     """
-    from typing import get_args
+    from headway.scheduler import task_format
 
-    import msgspec
-
-    from headway.engine.config import Device
-    from headway.scheduler import AgentLimits
-
-    from .config import EnginesConfig, SamplingConfig, SessionConfig
     from .rollouts import RolloutJob, run_rollouts
 
-    if device not in get_args(Device):
-        raise InputError(f"--device {device}: choose one of {', '.join(get_args(Device))}")
-    try:
-        sampling = msgspec.convert({"temperature": temperature, "top_p": top_p}, SamplingConfig)
-    except msgspec.ValidationError as error:
-        raise InputError(f"sampling: {error}") from error
-    config = SessionConfig(
+    config = options.session_config(
         model=model,
         policy=policy,
-        engines=EnginesConfig(
-            count=engines,
-            kv_tokens=kv_tokens,
-            max_context=max_context,
-            device=cast(Device, device),
-            tensor_parallel_size=tensor_parallel_size,
-        ),
-        sampling=sampling,
-        agent=AgentLimits(max_turns=max_turns, max_turn_tokens=max_turn_tokens),
+        engines=engines,
+        kv_tokens=kv_tokens,
+        max_context=max_context,
+        device=device,
+        tensor_parallel_size=tensor_parallel_size,
+        temperature=temperature,
+        top_p=top_p,
+        max_turns=max_turns,
+        max_turn_tokens=max_turn_tokens,
     )
-    job = RolloutJob(tasks=tasks, samples=samples, out=out, resume=resume, events=events, with_text=text)
+    job = RolloutJob(
+        tasks=tasks,
+        format=task_format(format),
+        samples=samples,
+        out=out,
+        resume=resume,
+        events=events,
+        with_text=text,
+    )
     run_rollouts(config, job, json_file=json, console=Console(stderr=True))
 
 

@@ -4,16 +4,20 @@ Invariant: the summary on disk is current in every field whenever it is written.
 are made.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from headway.scheduler import Group
+from headway.trainer.batch import Sample
+from headway.trainer.collapse import Alarm
 from headway.trainer.grpo import Evaluation, GrpoStep
 from headway.trainer.metrics_log import MetricsLog
 
 from .endings import try_all
 from .recorder import Recorder
 from .run_folder import RunFolder
+from .step_transcripts import StepTranscripts
 from .summary import Summary
 from .view import View
 
@@ -38,6 +42,7 @@ class RunObserver:
         metrics: MetricsLog,
         view: View,
         model: Savable,
+        transcripts: StepTranscripts | None = None,
         checkpoint_every: int = 0,
     ) -> None:
         self._folder = folder
@@ -46,12 +51,20 @@ class RunObserver:
         self._metrics = metrics
         self._view = view
         self._model = model
+        self._transcripts = transcripts
         self._checkpoint_every = checkpoint_every
         recorder.lap()
 
     def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
-        """Move the progress bar."""
+        """Move the progress bar, and keep what there may be to read."""
         self._view.on_group(phase, done, wanted)
+        if self._transcripts is not None and phase == "rollout":
+            self._transcripts.add(group.rollouts)
+
+    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
+        """Write a few of the step's rollouts to be read."""
+        if self._transcripts is not None:
+            self._transcripts.write(step, samples)
 
     def on_step(self, step: GrpoStep) -> None:
         """Note a step, and make a checkpoint where one is due."""
@@ -70,6 +83,13 @@ class RunObserver:
         self._write_summary()
         self._metrics.write(evaluation.step, "eval", evaluation)
         self._view.on_evaluation(summary)
+
+    def on_alarm(self, alarm: Alarm) -> None:
+        """Note a sign of collapse."""
+        self._summary.alarms.append(alarm)
+        self._write_summary()
+        self._metrics.write(alarm.step, "alarm", alarm)
+        self._view.on_alarm(alarm)
 
     def conclude(self) -> None:
         """Write what is known at the end, however it came: the summary, and the weights as they stand."""

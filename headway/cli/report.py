@@ -27,12 +27,15 @@ def print_report(console: Console, summary: Summary, folder: RunFolder) -> None:
     if summary.idle:
         console.print(time_table(summary.idle, summary.wall_ns))
         console.print()
+    for alarm in summary.alarms:
+        console.print(f"step {alarm.step}: {alarm.reason}", style="bold red", highlight=False, soft_wrap=True)
     console.print(f"run folder: [bold]{escape(str(folder.path))}[/]", highlight=False, soft_wrap=True)
     names = {
         folder.events: "event log",
         folder.rollouts: "every rollout",
         folder.path / "metrics.jsonl": "every figure of every step",
         folder.path / "tensorboard": "the same, for tensorboard",
+        folder.transcripts: "a few rollouts of every step, to read",
         folder.checkpoint: "the policy as it stands (HF)",
         folder.summary: "this summary",
     }

@@ -26,7 +26,7 @@ from rich.progress import (
 from headway.engine import EngineError
 from headway.errors import InputError
 from headway.jsonl import JsonLines
-from headway.scheduler import Chat, Rollout, Task, load_tasks
+from headway.scheduler import Chat, Rollout, Task, TaskFormat, load_tasks
 
 from .config import SessionConfig
 from .data import GENERATED, held_out_tasks
@@ -42,9 +42,14 @@ _GENERATED_TASKS = 64
 
 
 class RolloutJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What to roll out, and where it goes. ``tasks`` is a file, or ``arithmetic`` for generated ones."""
+    """What to roll out, and where it goes. ``tasks`` is a file, or ``arithmetic`` for generated ones.
+
+    ``format`` is that of the file, ``seed`` shuffles the choices of ``gpqa``.
+    """
 
     tasks: str
+    format: TaskFormat = "auto"
+    seed: int = 0
     samples: int
     out: Path
     resume: bool = False
@@ -56,12 +61,7 @@ def run_rollouts(
     config: SessionConfig, job: RolloutJob, *, json_file: Path | None, console: Console
 ) -> RolloutSummary:
     """Roll out to the end; raises ``HeadwayError`` if every rollout failed, or any because an engine did."""
-    wanted = (
-        held_out_tasks(GENERATED, _GENERATED_TASKS) if job.tasks == GENERATED else load_tasks(Path(job.tasks))
-    )
-    done = _what_is_there(job)
-    check_session(config, wanted)
-    done.mend(job.out)
+    wanted, done = prepare(config, job)
     summary = RolloutSummary(tasks=len(wanted), samples=job.samples)
 
     def report() -> None:
@@ -72,13 +72,37 @@ def run_rollouts(
             write_json(json_file, summary)
 
     with finally_all(report, write):
-        if any(done.lacking(task.id, job.samples) for task in wanted):
-            run_async(lambda: _roll_out(config, job, wanted, done, summary, console))
-        else:
-            summary.complete = True
-            console.print(f"{escape(str(job.out))}: nothing is missing", highlight=False, soft_wrap=True)
+        roll_out(config, job, wanted, done, summary, console)
     summary.raise_if_failed(job.out)
     return summary
+
+
+def prepare(config: SessionConfig, job: RolloutJob) -> tuple[list[Task], Done]:
+    """Check all that can be checked, return the tasks and what the output holds; raises ``InputError``."""
+    if job.tasks == GENERATED:
+        wanted = held_out_tasks(GENERATED, _GENERATED_TASKS)
+    else:
+        wanted = load_tasks(Path(job.tasks), job.format, seed=job.seed)
+    done = _what_is_there(job)
+    check_session(config, wanted)
+    done.mend(job.out)
+    return wanted, done
+
+
+def roll_out(
+    config: SessionConfig,
+    job: RolloutJob,
+    wanted: list[Task],
+    done: Done,
+    summary: RolloutSummary,
+    console: Console,
+) -> None:
+    """Make the rollouts that are missing; what came of them is in ``summary``, however this ends."""
+    if any(done.lacking(task.id, job.samples) for task in wanted):
+        run_async(lambda: _roll_out(config, job, wanted, done, summary, console))
+    else:
+        summary.complete = True
+        console.print(f"{escape(str(job.out))}: nothing is missing", highlight=False, soft_wrap=True)
 
 
 def _what_is_there(job: RolloutJob) -> Done:

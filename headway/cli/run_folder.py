@@ -29,6 +29,7 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.checkpoint = self.path / "checkpoint"
         self.logs = self.path / "logs"
+        self.transcripts = self.path / "transcripts"
 
 
 def transfer_folder(run: Path, model: Path, *, memory: Path = _MEMORY) -> tempfile.TemporaryDirectory[str]:

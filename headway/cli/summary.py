@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from headway.engine import EngineInfo
+from headway.trainer.collapse import Alarm
 from headway.trainer.grpo import Evaluation, GrpoStep
 
 from .output_file import write_json
@@ -68,6 +69,7 @@ class Summary(msgspec.Struct, kw_only=True):
     engines: list[EngineSummary] = []
     steps: list[StepSummary] = []
     eval: list[EvalSummary] = []
+    alarms: list[Alarm] = []
     trajectories: Trajectories = msgspec.field(default_factory=Trajectories)
     logprob_max_abs_diff: float = 0.0
     idle: dict[str, dict[str, int]] = {}

@@ -5,22 +5,29 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from headway.scheduler import TaskFormat
 from headway.trainer.grpo import EvalConfig, GrpoConfig
+from headway.trainer.metrics_log import BOTH_FILES, LogKind
 
 from .config import SessionConfig
 
 
 class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Task files to train on and to hold out, or ``arithmetic`` for the tasks that headway generates."""
+    """Task files to train on and to hold out, or ``arithmetic`` for the tasks that headway generates.
+
+    ``format`` is that of both files; ``auto`` goes by their columns.
+    """
 
     train: str = "arithmetic"
     held_out: str = "arithmetic"
+    format: TaskFormat = "auto"
 
 
 class TrainConfig(SessionConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A training run. ``model`` is a folder, or ``tiny`` for the policy that headway ships.
 
-    ``name`` begins the name of the run folder; ``checkpoint_every`` counts steps (0: at the end alone).
+    ``name`` begins the name of the run folder; ``checkpoint_every`` counts steps (0: at the end alone);
+    ``log`` says where metrics go; ``transcripts`` is how many rollouts of each step are written to be read.
     """
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = "train"
@@ -29,3 +36,5 @@ class TrainConfig(SessionConfig, frozen=True, kw_only=True, forbid_unknown_field
     evaluation: EvalConfig = EvalConfig()
     trainer_device: str = "cpu"
     checkpoint_every: Annotated[int, Meta(ge=0)] = 0
+    log: tuple[LogKind, ...] = BOTH_FILES
+    transcripts: Annotated[int, Meta(ge=0)] = 4

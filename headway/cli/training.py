@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 import headway
@@ -21,6 +22,7 @@ from .report import print_report
 from .run_folder import RunFolder, transfer_folder
 from .runtime import flushing, run_async
 from .session import Session, engine_ids, model_folder, open_session, quieten_transformers
+from .step_transcripts import StepTranscripts
 from .summary import Summary
 from .train_config import TrainConfig
 from .training_checks import check_training
@@ -50,7 +52,8 @@ def run_training(
 
 async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, console: Console) -> None:
     """Load the policy while the engines start; where either fails, the other is given up at once."""
-    held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks)
+    data = config.data
+    held_out = held_out_tasks(data.held_out, config.evaluation.tasks, data.format)
     write_json(folder.config, config)
     view = View(console, config, folder)
     recorder = Recorder(
@@ -63,7 +66,7 @@ async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, conso
             view,
             open_session(
                 config,
-                tasks=[*held_out, *finite_tasks(config.data.train)],
+                tasks=[*held_out, *finite_tasks(data.train, data.format)],
                 log_dir=folder.logs,
                 sink=recorder,
                 on_phase=view.on_phase,
@@ -84,8 +87,9 @@ async def _take_steps(
     recorder: Recorder,
     view: View,
 ) -> None:
+    data = config.data
     with (
-        contextlib.closing(MetricsLog(folder.path)) as metrics,
+        contextlib.closing(MetricsLog(folder.path, config.log, msgspec.to_builtins(config))) as metrics,
         transfer_folder(folder.path, model_folder(config.model)) as weights,
     ):
         observer = RunObserver(
@@ -96,14 +100,15 @@ async def _take_steps(
             view=view,
             model=model,
             checkpoint_every=config.checkpoint_every,
+            transcripts=StepTranscripts(folder.transcripts, session.chat.transcript, config.transcripts),
         )
         loop = GrpoLoop(
             config=config.grpo,
             evaluation=config.evaluation,
             scheduler=session.scheduler,
             model=model,
-            train=training_tasks(config.data.train, seed=config.grpo.seed),
-            held_out=held_out_tasks(config.data.held_out, config.evaluation.tasks),
+            train=training_tasks(data.train, seed=config.grpo.seed, format=data.format),
+            held_out=held_out_tasks(data.held_out, config.evaluation.tasks, data.format),
             weights=Path(weights),
             sink=recorder,
             observer=observer,

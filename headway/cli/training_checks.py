@@ -6,6 +6,7 @@ import torch
 
 from headway.errors import InputError
 from headway.scheduler import Task
+from headway.trainer.metrics_log import check_log
 
 from .data import finite_tasks, held_out_tasks
 from .session import check_session
@@ -15,8 +16,9 @@ from .train_config import TrainConfig
 def check_training(config: TrainConfig) -> None:
     """Check all that can be checked; raises ``InputError`` at the first fault."""
     check_device(config.trainer_device)
-    held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks)
-    train = finite_tasks(config.data.train)
+    check_log(config.log)
+    held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks, config.data.format)
+    train = finite_tasks(config.data.train, config.data.format)
     check_answers(config.data.train, train)
     check_answers(config.data.held_out, held_out)
     check_session(config, [*held_out, *train])

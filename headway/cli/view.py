@@ -26,6 +26,7 @@ from headway.scheduler.events import (
     TurnEnded,
     TurnReady,
 )
+from headway.trainer.collapse import Alarm
 
 from .run_folder import RunFolder
 from .session import engine_ids
@@ -128,6 +129,12 @@ class View:
         self._evals.append(evaluation)
         if not self._console.is_terminal:
             self._console.print(_say_evaluation(evaluation), highlight=False, soft_wrap=True)
+
+    def on_alarm(self, alarm: Alarm) -> None:
+        """Take in a sign of collapse; on a terminal it is shown above the display and stays there."""
+        self._console.print(
+            f"step {alarm.step}: {alarm.reason}", style="bold red", highlight=False, soft_wrap=True
+        )
 
     def emit(self, event: Event) -> None:
         """Keep count."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -12,15 +13,20 @@ from headway.cli.observer import RunObserver
 from headway.cli.recorder import Recorder
 from headway.cli.report import print_report, time_table
 from headway.cli.run_folder import RunFolder
+from headway.cli.step_transcripts import StepTranscripts
 from headway.cli.summary import Summary
 from headway.cli.train_config import TrainConfig
 from headway.cli.view import View
 from headway.errors import HeadwayError
+from headway.scheduler import Group
 from headway.scheduler import events as ev
+from headway.trainer.batch import Sample
+from headway.trainer.collapse import Alarm
 from headway.trainer.collector import Rejections
 from headway.trainer.grpo import Evaluation, GrpoStep
 from headway.trainer.measures import measure
 from headway.trainer.metrics_log import MetricsLog
+from tests.trainer.records import rollout
 
 CONFIG = TrainConfig(model="tiny")
 
@@ -120,6 +126,31 @@ async def test_the_summary_is_current_in_every_field_while_the_run_goes_on(run: 
     for causes in said["idle"].values():
         assert sum(causes.values()) == said["wall_ns"] >= said["steps"][0]["wall_ns"]
     assert not said["complete"]
+
+
+async def test_a_sign_of_collapse_is_on_the_screen_in_the_summary_and_in_the_metrics(run: Run) -> None:
+    alarm = Alarm(step=3, signal="entropy", value=0.01, reference=0.4, reason="the entropy was 0.0100")
+    run.observer.on_alarm(alarm)
+    assert run.on_disk()["alarms"] == [msgspec.to_builtins(alarm)]
+    assert "step 3: the entropy was 0.0100" in run.out.getvalue()
+    (line,) = (run.folder.path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["kind"] == "alarm"
+    run.out.truncate(0)
+    print_report(run.console, run.summary, run.folder)
+    assert "step 3: the entropy was 0.0100" in run.out.getvalue()
+
+
+async def test_a_step_leaves_transcripts_of_its_rollouts_and_of_no_evaluation(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", Policy())
+    run.observer._transcripts = StepTranscripts(run.folder.transcripts, str, 2)
+    run.observer.on_group("evaluation", Group("t", [rollout()]), 1, 1)
+    run.observer.on_batch(1, [])
+    assert not run.folder.transcripts.exists()
+    record = rollout(reward=1.0)
+    run.observer.on_group("rollout", Group("t", [record]), 1, 1)
+    run.observer.on_batch(2, [Sample(record, 0.5)])
+    assert "advantage +0.50" in (run.folder.transcripts / "step-00002.txt").read_text()
+    run.close()
 
 
 async def test_a_checkpoint_is_made_as_often_as_asked(run: Run, policy: Policy) -> None:

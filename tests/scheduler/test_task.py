@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from headway.errors import InputError
-from headway.scheduler.task import Message, Task, load_tasks, save_tasks
+from headway.scheduler.task import Message, Task
+from headway.scheduler.task_file import load_tasks, save_tasks
 
 
 def write(folder: Path, text: str) -> Path:

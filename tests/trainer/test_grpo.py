@@ -29,6 +29,7 @@ from headway.scheduler import (
 )
 from headway.scheduler import events as ev
 from headway.trainer.batch import Sample
+from headway.trainer.collapse import Alarm, CollapseConfig
 from headway.trainer.collector import Collector, Rejections
 from headway.trainer.grpo import EvalConfig, Evaluation, GrpoConfig, GrpoLoop, GrpoStep
 from headway.trainer.policy_model import OptimizerConfig, PolicyModel
@@ -45,6 +46,8 @@ class Watcher:
         self.groups: list[tuple[str, int, int]] = []
         self.steps: list[GrpoStep] = []
         self.evaluations: list[Evaluation] = []
+        self.batches: list[tuple[int, Sequence[Sample]]] = []
+        self.alarms: list[Alarm] = []
         self.events: list[ev.Event] = []
 
     def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
@@ -55,6 +58,12 @@ class Watcher:
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         self.evaluations.append(evaluation)
+
+    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
+        self.batches.append((step, samples))
+
+    def on_alarm(self, alarm: Alarm) -> None:
+        self.alarms.append(alarm)
 
     def emit(self, event: ev.Event) -> None:
         self.events.append(event)
@@ -329,8 +338,8 @@ async def test_a_run_too_short_to_give_up_still_fails_if_it_trained_nothing(
 class NotFinite(PolicyModel):
     """Sees a loss that is not a number."""
 
-    def step(self, samples: Sequence[Sample]) -> StepReport:
-        return super().step([Sample(sample.rollout, math.nan) for sample in samples])
+    def step(self, samples: Sequence[Sample], **options: Any) -> StepReport:
+        return super().step([Sample(sample.rollout, math.nan) for sample in samples], **options)
 
 
 async def test_skipped_updates_are_told_and_count_as_nothing_trained(
@@ -378,3 +387,30 @@ async def test_another_seed_keeps_other_rollouts() -> None:
         collected = await collector.collect()
         kept.add(tuple(sorted(rollout.id for group in collected.kept for rollout in group)))
     assert len(kept) > 1
+
+
+async def test_what_a_step_trains_on_is_told_with_its_advantages(tiny_model: Path, tmp_path: Path) -> None:
+    run = Run(tiny_model, tmp_path)
+    await run.loop.run()
+    ((step, samples),) = run.watcher.batches
+    assert step == 1
+    assert len(samples) == run.watcher.steps[0].kept
+    assert {sample.advantage > 0 for sample in samples if sample.rollout.reward} == {True}
+
+
+@pytest.mark.parametrize("stop", [False, True])
+async def test_a_collapse_is_told_and_ends_the_run_where_it_is_to(
+    tiny_model: Path, tmp_path: Path, stop: bool
+) -> None:
+    collapse = CollapseConfig(stop=stop, window=1, history=1, evaluations=1)
+    config = msgspec.structs.replace(SMALL, steps=3, collapse=collapse, prompts=1, refill=1.0, samples=4)
+    run = Run(tiny_model, tmp_path, config=config, train=["012", "0", "012"])
+    if stop:
+        with pytest.raises(
+            HeadwayError, match=r"training has collapsed at step 2: the mean reward was 0.250"
+        ):
+            await run.loop.run()
+    else:
+        await run.loop.run()
+    assert [(alarm.step, alarm.signal) for alarm in run.watcher.alarms] == [(2, "reward")]
+    assert [step.step for step in run.watcher.steps] == ([1, 2] if stop else [1, 2, 3])

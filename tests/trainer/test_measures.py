@@ -21,11 +21,12 @@ def test_shares_and_means_are_over_the_scored_rollouts() -> None:
     ]
     said = measure(rollouts, version=2)
     assert (said.trajectories, said.failed) == (5, 1)
+    assert said.scored == 4
     assert said.pass_at_1 == 0.5
     assert said.tool_error == pytest.approx(3 / 6)
     assert said.tool_error_in_correct == pytest.approx(1 / 4)
     assert said.turns == 2.5
-    assert said.response_tokens == 25
+    assert (said.response_tokens, said.response_tokens_max) == (25, 40)
     assert said.truncated == 0.25
 
 
@@ -36,7 +37,19 @@ def test_tokens_and_preemptions_are_summed_over_failed_rollouts_too() -> None:
 
 def test_staleness_is_how_many_versions_old_the_written_tokens_are() -> None:
     assert measure([rollout(written=4), rollout(written=8)], version=2).staleness == 0
-    assert measure([rollout(written=4), rollout(written=8)], version=5).staleness == 3
+    said = measure([rollout(written=4), rollout(written=8)], version=5)
+    assert (said.staleness, said.staleness_max) == (3, 3)
+
+
+def test_groups_are_solved_by_one_right_rollout_and_fully_by_all() -> None:
+    rewards = {"g1": [1.0, 1.0], "g2": [1.0, 0.0], "g3": [0.0, 0.0, 0.0], "g4": [1.0, None]}
+    rollouts = [
+        msgspec.structs.replace(rollout(reward=reward), group=group)
+        for group, each in rewards.items()
+        for reward in each
+    ]
+    said = measure(rollouts, version=2)
+    assert (said.solved, said.fully_solved) == (0.75, 0.5)
 
 
 def test_nothing_scored_is_zero_and_not_an_error() -> None:

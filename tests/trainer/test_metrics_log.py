@@ -1,13 +1,23 @@
+import importlib.util
 import json
 import math
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from headway.errors import HeadwayError
-from headway.trainer.metrics_log import MetricsLog
+import headway
+from headway.errors import HeadwayError, InputError
+from headway.trainer.collector import Rejections
+from headway.trainer.grpo import GrpoStep
+from headway.trainer.measures import RolloutMeasures
+from headway.trainer.metrics_log import MetricsLog, check_log
+from headway.trainer.step_report import StepReport
 
 
 class Inner(msgspec.Struct):
@@ -62,3 +72,67 @@ def test_a_full_disk_is_one_error_that_names_the_folder(
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(HeadwayError, match="gone: cannot write the metrics: No such file"):
         MetricsLog(tmp_path / "gone")
+
+
+def test_only_the_logs_that_are_asked_for_are_written(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, ["jsonl"])
+    log.write(1, "step", Record(0.5, 3))
+    log.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+    (tmp_path / "board").mkdir()
+    log = MetricsLog(tmp_path / "board", ["tensorboard"])
+    log.write(1, "step", Record(0.5, 3))
+    assert [path.name for path in (tmp_path / "board").iterdir()] == ["tensorboard"]
+
+
+WANDB = importlib.util.find_spec("wandb") is not None
+
+
+@pytest.mark.skipif(WANDB, reason="wandb is installed here")
+def test_wandb_is_missed_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    check_log(["jsonl", "tensorboard"])
+    with pytest.raises(InputError, match="wandb is not installed; `pip install wandb`"):
+        check_log(["jsonl", "wandb"])
+    with pytest.raises(InputError, match="wandb is not installed"):
+        MetricsLog(tmp_path, ["wandb"])
+
+
+@pytest.mark.skipif(not WANDB, reason="needs wandb, which only those who ask for it install")
+def test_wandb_keeps_an_offline_run_in_the_folder(tmp_path: Path) -> None:
+    """In a process of its own, because wandb reads its environment as it is imported."""
+    script = (
+        "import msgspec, pathlib, sys\n"
+        "from headway.trainer.metrics_log import MetricsLog\n"
+        "Record = msgspec.defstruct('Record', [('loss', float)])\n"
+        "log = MetricsLog(pathlib.Path(sys.argv[1]), ['jsonl', 'wandb'], {'model': 'tiny'})\n"
+        "log.write(1, 'step', Record(0.25))\n"
+        "log.write(1, 'eval', Record(0.5))\n"
+        "log.close()\n"
+    )
+    environment = {**os.environ, "WANDB_MODE": "offline"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert b"step/loss" in run.read_bytes()
+    assert b"eval/loss" in run.read_bytes()
+
+
+def test_every_metric_in_the_documentation_is_logged_under_its_name() -> None:
+    text = (Path(headway.__file__).parent.parent / "docs" / "runs.md").read_text()
+    documented = set(re.findall(r"`(step/[\w/]+)`", text))
+    parts = {"": GrpoStep, "measures/": RolloutMeasures, "update/": StepReport, "rejections/": Rejections}
+    logged = {f"step/{part}{name}" for part, kind in parts.items() for name in kind.__struct_fields__}
+    assert documented <= logged
+    assert logged - documented <= {f"step/update/{name}" for name in StepReport.__struct_fields__} | {
+        "step/step",
+        "step/measures",
+        "step/update",
+        "step/rejections",
+    }
