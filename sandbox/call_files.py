@@ -20,9 +20,11 @@ class CallFiles:
     """Code, stdin, stdout and stderr, as the descriptors that a slot hands on to the call's process."""
 
     def __init__(self, code: bytes, stdin: bytes) -> None:
-        self.descriptors = [os.memfd_create(name) for name in ("code", "stdin", "stdout", "stderr")]
-        self._stdout, self._stderr = self.descriptors[2:]
+        self.descriptors: list[int] = []
         try:
+            for name in ("code", "stdin", "stdout", "stderr"):
+                self.descriptors.append(os.memfd_create(name))
+            self._stdout, self._stderr = self.descriptors[2:]
             for fd, content in zip(self.descriptors, (code, stdin), strict=False):
                 _write(fd, content)
             for fd in (self._stdout, self._stderr):
@@ -51,7 +53,7 @@ def read_bounded(fd: int, limit: int) -> Output:
     """Read a whole file if it fits, or its head and tail around a line that counts what is left out."""
     size = os.fstat(fd).st_size
     if size <= limit:
-        return Output(os.pread(fd, limit, 0), 0)
+        return Output(os.pread(fd, size, 0), 0)
     tail = limit // 2
     head = limit - tail
     dropped = size - limit

@@ -10,8 +10,11 @@ Source of the interface: https://docs.kernel.org/admin-guide/cgroup-v2.html and 
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import itertools
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -39,7 +42,13 @@ class Group:
         name, value = _SETTINGS[version]
         with contextlib.suppress(OSError):  # there is no such file in a kernel without swap
             (path / name).write_text(value)
-        self.files = [_open(path / name) for name in _FILES[version]]
+        self.files: list[int] = []
+        try:
+            for name in _FILES[version]:
+                self.files.append(_open(path / name))
+        except BaseException:
+            self.remove()
+            raise
 
     def close_files(self) -> None:
         """Close this process's descriptors, once the slot has its own."""
@@ -61,11 +70,13 @@ class Group:
 class Cgroups:
     """The folder below which this process makes its groups. ``find`` makes one."""
 
-    def __init__(self, folder: Path, version: int) -> None:
+    def __init__(self, parent: Path, version: int) -> None:
         self.version = version
-        self._folder = folder
+        self._parent = parent
         self._numbers = itertools.count()
         self._ended: list[Group] = []
+        self._lock = -1
+        self._make_folder()
 
     @classmethod
     def find(cls) -> Self:
@@ -86,11 +97,7 @@ class Cgroups:
             try:
                 parent = _divisible(own, mount) if version == 2 else own
                 _remove_left_over(parent)
-                folder = parent / f"{_OURS}{os.getpid()}-{os.urandom(4).hex()}"
-                folder.mkdir()
-                if version == 2:
-                    (folder / "cgroup.subtree_control").write_text("+memory")
-                return cls(folder, version)
+                return cls(parent, version)
             except OSError as error:
                 reasons.append(f"cgroup v{version}: {error.filename or own}: {error.strerror}")
         raise CgroupUnavailable("; ".join(reasons) or "no cgroup with a memory controller is mounted")
@@ -98,6 +105,8 @@ class Cgroups:
     def make(self) -> Group:
         """Make a group; raises ``OSError``."""
         self._ended = [group for group in self._ended if not group.remove()]
+        if not self._folder.exists():
+            self._make_folder()
         return Group(self._folder / str(next(self._numbers)), self.version)
 
     def end(self, group: Group) -> None:
@@ -114,6 +123,18 @@ class Cgroups:
             await asyncio.sleep(_REMOVE_AGAIN_S)
         with contextlib.suppress(OSError):
             self._folder.rmdir()
+        os.close(self._lock)
+
+    def _make_folder(self) -> None:
+        """Make the folder and hold a lock on it, which says that somebody lives who needs it."""
+        self._folder = self._parent / f"{_OURS}{os.urandom(8).hex()}"
+        self._folder.mkdir()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = os.open(self._folder, os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if self.version == 2:
+            (self._folder / "cgroup.subtree_control").write_text("+memory")
 
 
 def _open(path: Path) -> int:
@@ -150,27 +171,37 @@ def _mounts(text: str) -> dict[int, tuple[Path, str]]:
 
 
 def _divisible(own: Path, mount: Path) -> Path:
-    """The nearest v2 cgroup whose children may have memory limits and may be made by this process.
+    """The v2 cgroup whose children may have memory limits and may be made by this process: its own, if any.
 
-    A cgroup with processes in it cannot be divided: where ours has only this process and its children, they
-    move into a child of it first.
+    Never one above it, whose limits are other people's. A cgroup with processes in it cannot be divided:
+    where ours has only this process and its children, they move into a child of it first.
     """
-    for folder in (own, *own.parents):
-        if "memory" in _words(folder / "cgroup.subtree_control") and os.access(folder, os.W_OK):
-            return folder
-        if folder == mount:
-            break
+    if own.name == _SERVICE and own != mount:  # where an earlier sandbox of this process moved us
+        own = own.parent
+    if "memory" in _words(own / "cgroup.subtree_control"):
+        return own
     if "memory" not in _words(own / "cgroup.controllers"):
-        raise OSError(1, "the memory controller is not delegated to it", str(own))
+        raise OSError(errno.EPERM, "the memory controller is not delegated to it", str(own))
     members = {int(pid) for pid in _words(own / "cgroup.procs")}
     if not members <= _family():
-        raise OSError(16, "it has other processes in it and cannot be divided", str(own))
+        raise OSError(errno.EBUSY, "it has other processes in it and cannot be divided", str(own))
     leaf = own / _SERVICE
     leaf.mkdir(exist_ok=True)
-    for pid in members:
-        (leaf / "cgroup.procs").write_text(str(pid))
-    (own / "cgroup.subtree_control").write_text("+memory")
+    try:
+        _move(members, leaf)
+        (own / "cgroup.subtree_control").write_text("+memory")
+    except OSError:
+        _move(members, own)
+        with contextlib.suppress(OSError):
+            leaf.rmdir()
+        raise
     return own
+
+
+def _move(pids: Iterable[int], folder: Path) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            (folder / "cgroup.procs").write_text(str(pid))
 
 
 def _family() -> set[int]:
@@ -183,14 +214,20 @@ def _family() -> set[int]:
 
 
 def _remove_left_over(parent: Path) -> None:
+    """Remove the folders that nobody holds the lock of any more."""
     for name in _listed(parent):
-        pid = name.removeprefix(_OURS).partition("-")[0]
-        if name.startswith(_OURS) and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            for group in _listed(parent / name):
-                with contextlib.suppress(OSError):
-                    (parent / name / group).rmdir()
-            with contextlib.suppress(OSError):
-                (parent / name).rmdir()
+        folder = parent / name
+        if not name.startswith(_OURS) or name == _SERVICE:
+            continue
+        with contextlib.suppress(OSError):
+            lock = os.open(folder, os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for group in (each for each in folder.iterdir() if each.is_dir()):
+                    group.rmdir()
+                folder.rmdir()
+            finally:
+                os.close(lock)
 
 
 def _listed(folder: Path) -> list[str]:

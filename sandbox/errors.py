@@ -24,5 +24,9 @@ class WorkerLost(Exception):
     """A worker went away before it answered; the call may be repeated on another."""
 
 
+class NotStarted(WorkerLost):
+    """A worker did not start in time: its zygote does not do as it is told."""
+
+
 class ZygoteLost(WorkerLost):
     """A worker went away together with its zygote and all other workers of that."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import platform
+import resource
 import warnings
 from types import TracebackType
 from typing import Self
@@ -24,9 +25,11 @@ from .request import call_of, encoded
 from .result import Limits, Result, Snippet, Status, Tier
 from .session import ZygoteSession
 from .verdict import judge, lost
+from .wire import Cause
 from .zygote import Launch, launch
 
 _ATTEMPTS, _MOST_ATTEMPTS = 4, 64
+_FILES_A_WORKER, _FILES_SPARE = 12, 64
 _CANARY = Snippet(code="import os\nraise SystemExit(0 if os.getpid() == 1 else 3)")
 # Shared memory counts for no limit of a single process.
 _HOG = Snippet(
@@ -45,6 +48,7 @@ class ZygoteSandbox:
         self._capacity = asyncio.Semaphore(workers)
         self._max_sessions = max_sessions
         self._sessions: set[ZygoteSession] = set()
+        self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def start(
@@ -78,6 +82,8 @@ class ZygoteSandbox:
         """
         if platform.system() != "Linux":
             raise SandboxError("The sandbox needs Linux: it isolates code with its namespaces and seccomp.")
+
+        max_sessions = _with_room_for_files(workers or len(os.sched_getaffinity(0)), max_sessions)
 
         async def started(isolation: Isolation, tier: Tier, cgroups: Cgroups | None = None) -> Self:
             pool = Pool(isolation, launch, cgroups, slot_start_s=slot_start_s)
@@ -144,13 +150,20 @@ class ZygoteSandbox:
 
     async def run(self, snippet: Snippet) -> Result:
         """Run one snippet to its end or to its first limit; wait for a free worker first."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise SandboxError(
+                "The sandbox belongs to the event loop that started it: start one in this loop."
+            )
         suspected = 0
+        flavour = flavour_of(snippet.code)
         async with self._capacity:
             for attempt in range(1, _MOST_ATTEMPTS + 1):
                 try:
-                    result = await self._attempt(snippet, attempt)
-                except ZygoteLost:  # and all that it ran: this call is hardly the cause
-                    result = lost(self._tier, attempt)
+                    result = await self._attempt(
+                        snippet, flavour, attempt, is_last=suspected == _ATTEMPTS - 1
+                    )
+                except ZygoteLost as error:  # and all that it ran: this call is hardly the cause
+                    result = lost(self._tier, attempt, str(error))
                 else:
                     suspected += result.is_sandbox_fault
                 if not result.is_sandbox_fault or suspected == _ATTEMPTS or self._pool.is_closed:
@@ -185,25 +198,48 @@ class ZygoteSandbox:
             )
         self._sessions.add(session)
 
-    async def _attempt(self, snippet: Snippet, attempt: int) -> Result:
-        flavour = flavour_of(snippet.code)
+    async def _attempt(self, snippet: Snippet, flavour: Flavour, attempt: int, *, is_last: bool) -> Result:
         try:
             worker = await self._pool.acquire(flavour)
         except (WorkerLost, IsolationUnavailable, OSError) as error:
-            raise ZygoteLost from error
+            raise ZygoteLost(str(error)) from error
         try:
             answer = await worker.run(call_of(snippet), encoded(snippet.code), snippet.stdin)
         except ZygoteLost:
             self._pool.discard(worker)
             raise
-        except WorkerLost:
+        except WorkerLost as error:
             self._pool.discard(worker)
-            return lost(self._tier, attempt)
+            return lost(self._tier, attempt, str(error))
+        except asyncio.CancelledError:
+            if worker.is_usable:
+                self._pool.release(worker, flavour)
+            else:
+                self._pool.discard(worker)
+            raise
         except BaseException:
             self._pool.discard(worker)
             raise
         self._pool.release(worker, flavour)
+        if answer.ending.cause is Cause.KILLED and is_last:  # again and again: it finds a way to do it itself
+            answer = answer._replace(ending=answer.ending._replace(cause=Cause.EXITED))
         return judge(answer, snippet.limits, self._tier, attempt)
+
+
+def _with_room_for_files(workers: int, max_sessions: int) -> int:
+    """Raise the soft limit of open files as far as needed; return how many sessions that allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = len(os.listdir("/proc/self/fd")) + _FILES_A_WORKER * workers + _FILES_SPARE
+    wanted = others + max_sessions
+    if soft < wanted:
+        soft = min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        _log.warning(
+            "sandbox: %d open files (ulimit -n) are enough for %d sessions, not %d",
+            soft, max(0, soft - others), max_sessions,
+        )  # fmt: skip
+    return max(0, min(max_sessions, soft - others))
 
 
 def _tier_a_group(cgroup: bool | None) -> Cgroups:

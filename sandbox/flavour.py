@@ -20,6 +20,7 @@ class Flavour(Enum):
 _WANTS_MATH = frozenset({"sympy", "math_verify", "mpmath"})
 _WANTS_NUMPY = frozenset({"numpy", "scipy", "pandas", "matplotlib", "networkx", "sklearn"})
 _IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)|import[ \t]+([\w., \t]+))", re.MULTILINE)
+_LOOKED_AT = 1 << 16  # characters of each code
 _NAME = re.compile(r"[\w.]+(?:[ \t]+as[ \t]+\w+)?")
 
 
@@ -28,7 +29,7 @@ def flavour_of(*codes: str) -> Flavour:
     imported = {
         clause.split()[0].partition(".")[0]
         for code in codes
-        for match in _IMPORT.finditer(code)
+        for match in _IMPORT.finditer(code, 0, _LOOKED_AT)
         for clause in _NAME.findall(match[1] or match[2])
     }
     if imported & _WANTS_MATH:

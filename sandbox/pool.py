@@ -7,13 +7,14 @@ started here lives. Knows nothing of snippets, results or retries.
 import asyncio
 
 from .cgroup import Cgroups
-from .errors import WorkerLost
+from .errors import NotStarted, WorkerLost
 from .flavour import Flavour
 from .jail.confinement import Isolation
 from .worker import Worker
 from .zygote import Launch, Zygote
 
 _FORK_TRIES, _FORK_AGAIN_S = 6, 0.01
+_FORKS_AT_ONCE = 32  # more would fill the zygote's socket
 
 
 class Pool:
@@ -30,6 +31,7 @@ class Pool:
         self._starting = {flavour: asyncio.Lock() for flavour in Flavour}
         self._idle: dict[Flavour, list[Worker]] = {flavour: [] for flavour in Flavour}
         self._busy: set[Worker] = set()
+        self._forking = asyncio.Semaphore(_FORKS_AT_ONCE)
         self.is_closed = False
 
     @property
@@ -91,7 +93,7 @@ class Pool:
         for attempt in range(_FORK_TRIES):
             try:
                 return await self._fork(flavour)
-            except WorkerLost:
+            except (WorkerLost, OSError):
                 if self.is_closed:
                     raise
                 await asyncio.sleep(_FORK_AGAIN_S * 2**attempt)
@@ -101,10 +103,11 @@ class Pool:
         zygote = await self._zygote(flavour)
         group = self._cgroups.make() if self._cgroups else None
         try:
-            return await Worker.fork(zygote, group, within_s=self._slot_start_s)
+            async with self._forking:
+                return await Worker.fork(zygote, group, within_s=self._slot_start_s)
         except BaseException as error:
-            if isinstance(error, WorkerLost):
-                zygote.kill()  # it does not fork as it should: the next call gets a new one
+            if isinstance(error, NotStarted):
+                zygote.kill()  # the next call gets a new one
             if group is not None and self._cgroups is not None:
                 self._cgroups.end(group)
             raise

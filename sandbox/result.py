@@ -6,9 +6,11 @@ model as its error and never count for or against a reward.
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+
+from headway.errors import InputError
 
 
 class Status(StrEnum):
@@ -35,8 +37,21 @@ class Tier(StrEnum):
     NONE = "none"
 
 
+_RANGES: dict[str, tuple[Any, float, float]] = {
+    "wall_s": (int | float, 0.001, 30 * 86_400),
+    "cpu_s": (int | float, 0.001, 30 * 86_400),
+    "memory_bytes": (int, 16 << 20, 1 << 44),
+    "disk_bytes": (int, 1 << 12, 1 << 44),
+    "output_bytes": (int, 1, 1 << 28),
+    "processes": (int, 1, 1 << 15),
+}
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run may use. Times in seconds, sizes in bytes; output is per stream."""
+    """What one run may use. Times in seconds, sizes in bytes; output is per stream.
+
+    Raises ``InputError`` for what is out of range.
+    """
 
     wall_s: float = 4.0
     cpu_s: float = 4.0
@@ -45,6 +60,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int = 16 << 10
     processes: int = 32
 
+    def __post_init__(self) -> None:
+        for name, (kind, least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+                what = "a whole number" if kind is int else "a number"
+                raise InputError(f"{name} is {value!r}: give {what} from {least:,} to {most:,}")
+
 
 class Snippet(msgspec.Struct, frozen=True, kw_only=True):
     """Python source to run as ``__main__``, with what it reads on standard input."""
@@ -52,6 +74,11 @@ class Snippet(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     stdin: bytes = b""
     limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.code, str) or not isinstance(self.stdin, bytes):
+            kinds = f"{type(self.code).__name__} and {type(self.stdin).__name__}"
+            raise InputError(f"code and stdin are {kinds}: give text and bytes")
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +125,11 @@ class Session(Protocol):
         ...
 
     async def branch(self) -> "Session":
-        """Return a second session that goes on from this state, independently of this one."""
+        """Return a second session that goes on from this state.
+
+        Their variables are independent from here on. They share files and the process namespace, so branches
+        of one session have to trust each other.
+        """
         ...
 
     async def close(self) -> None:

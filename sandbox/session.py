@@ -6,7 +6,8 @@ not used for its time to live, or whose state cannot be brought back, answers ``
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Self
 
@@ -22,26 +23,29 @@ from .verdict import expired, judge, lost
 from .wire import Call, Cause, Kind
 from .worker import Answer, Worker
 
-_ATTEMPTS = 3
+_ATTEMPTS = 4
+_REPLAYS_OF_BROKEN = 3  # in a session's life: it could break its state again and again
 _NOTHING = Snippet(code="", limits=Limits(wall_s=60.0))
 
 
 class Host:
     """One slot, with the states of a session and of its branches."""
 
-    def __init__(self, pool: Pool, worker: Worker) -> None:
+    def __init__(self, pool: Pool, worker: Worker, capacity: asyncio.Semaphore) -> None:
         self._pool = pool
         self._worker = worker
+        self._capacity = capacity
         self._turn = asyncio.Lock()
         self._live = {0}
         self._left: list[int] = []
         self._last = 0
+        self._running: int | None = None
         self.is_lost = False
 
     @classmethod
-    async def fork(cls, pool: Pool, flavour: Flavour) -> Self:
+    async def fork(cls, pool: Pool, flavour: Flavour, capacity: asyncio.Semaphore) -> Self:
         """Start a slot for a session; raises what ``Pool.acquire`` raises."""
-        return cls(pool, await pool.acquire(flavour))
+        return cls(pool, await pool.acquire(flavour), capacity)
 
     async def run(self, snippet: Snippet, limits: Limits, state: int) -> Answer:
         """Run a cell on one of the states; the limits are the session's."""
@@ -62,32 +66,47 @@ class Host:
         return number
 
     def leave(self, state: int) -> None:
-        """Give up a state: at once with the slot if it was the last, else before the slot's next call."""
+        """Give up a state, and cut off a cell that runs on it.
+
+        It goes with the slot if it was the last, else before the slot's next call.
+        """
         self._live.discard(state)
-        if self._live:
+        if not self._live:
+            self.end()
+        else:
             self._left.append(state)
-        elif not self.is_lost:
-            self._end()
+            if self._running == state:
+                self._worker.cut_off()
+
+    def end(self) -> None:
+        """End the slot, with all its states."""
+        if not self.is_lost:
+            self.is_lost = True
+            self._pool.discard(self._worker)
 
     async def _in_turn(self, call: Call, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        async with self._turn:
+        """Ask the slot once it is free, and a processor with it."""
+        async with self._turn, self._capacity:
             while self._left:
                 drop = call._replace(kind=Kind.DROP, state=self._left.pop())
-                await self._do(partial(self._worker.order, drop))
-            return await self._do(ask)
+                await self._do(drop, partial(self._worker.order, drop))
+            return await self._do(call, ask)
 
-    async def _do(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _do(self, call: Call, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         if self.is_lost:
             raise WorkerLost("the session's slot is gone")
+        self._running = call.state
         try:
             return await ask()
-        except BaseException:  # what the slot is doing now is not known, if it was not told to the end
-            self._end()
+        except asyncio.CancelledError:
+            if not self._worker.is_usable:
+                self.end()
             raise
-
-    def _end(self) -> None:
-        self.is_lost = True
-        self._pool.discard(self._worker)
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            self._running = None
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -118,6 +137,7 @@ class ZygoteSession:
         self._host: Host | None = None
         self._state = 0
         self._cells: list[Cell] = []
+        self._broken = 0
         self._ended = False
         on_begin(self)
         self._expiry = asyncio.get_running_loop().call_later(idle_s, self._end)
@@ -125,14 +145,8 @@ class ZygoteSession:
     async def run(self, snippet: Snippet) -> Result:
         """Run one cell on the state that the last good cell left; see ``Session.run``."""
         async with self._turn:
-            self._expiry.cancel()
-            try:
-                async with self._capacity:
-                    result = await self._run(snippet)
-            finally:
-                if not self._ended:
-                    loop = asyncio.get_running_loop()
-                    self._expiry = loop.call_later(self._idle_s, self._end)
+            with self._in_use():
+                result = await self._run(snippet)
             if result.kept:
                 self._cells.append(Cell(snippet, result.exit_code))
             return result
@@ -155,7 +169,8 @@ class ZygoteSession:
             twin._cells = list(self._cells)
             if self._host is not None and not self._host.is_lost:
                 try:
-                    number = await self._host.branch(self._limits, self._state)
+                    with self._in_use(), twin._in_use():
+                        number = await self._host.branch(self._limits, self._state)
                 except WorkerLost:
                     number = None
                 except BaseException:
@@ -168,6 +183,17 @@ class ZygoteSession:
     async def close(self) -> None:
         """End the session; a cell that runs now is cut off."""
         self._end()
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Stop the session's clock while it is used."""
+        self._expiry.cancel()
+        try:
+            yield
+        finally:
+            self._expiry.cancel()
+            if not self._ended:
+                self._expiry = asyncio.get_running_loop().call_later(self._idle_s, self._end)
 
     async def _run(self, snippet: Snippet) -> Result:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -184,7 +210,10 @@ class ZygoteSession:
         replayed = 0
         try:
             if self._host is None or self._host.is_lost:
-                self._host, self._state = await Host.fork(self._pool, self._flavour(snippet)), 0
+                self._host, self._state = (
+                    await Host.fork(self._pool, self._flavour(snippet), self._capacity),
+                    0,
+                )
                 for cell in self._cells:
                     answer = await self._host.run(cell.snippet, self._limits, self._state)
                     again = judge(answer, cell.snippet.limits, self._tier, attempt)
@@ -194,13 +223,15 @@ class ZygoteSession:
                         return self._drop(expired(self._tier))
                 replayed = len(self._cells)
             answer = await self._host.run(snippet, self._limits, self._state)
-        except (WorkerLost, IsolationUnavailable, OSError):
-            return self._drop(lost(self._tier, attempt))
+        except (WorkerLost, IsolationUnavailable, OSError) as error:
+            return self._drop(lost(self._tier, attempt, str(error)))
         result = judge(answer, snippet.limits, self._tier, attempt, replayed=replayed)
-        if (
-            answer.ending.cause is Cause.GONE
-        ):  # an earlier cell broke its own state: its good cells may run once more
-            return self._drop(lost(self._tier, attempt) if attempt < _ATTEMPTS else expired(self._tier))
+        if self._ended:
+            return expired(self._tier)
+        if answer.ending.cause is Cause.GONE:  # an earlier cell broke its own state
+            self._broken += 1
+            may_replay = self._broken <= _REPLAYS_OF_BROKEN
+            return self._drop(lost(self._tier, attempt) if may_replay else expired(self._tier))
         return self._drop(result) if result.is_sandbox_fault else result
 
     def _drop(self, result: Result) -> Result:

@@ -20,6 +20,7 @@ _STATUS = {
     Cause.PROCESSES: Status.KILLED,
     Cause.FAULT: Status.SANDBOX_ERROR,
     Cause.GONE: Status.EXPIRED,
+    Cause.KILLED: Status.SANDBOX_ERROR,
 }
 _UNCAUGHT_EXCEPTION = 1
 
@@ -46,9 +47,9 @@ def judge(answer: Answer, limits: Limits, tier: Tier, attempt: int, *, replayed:
     )
 
 
-def lost(tier: Tier, attempt: int) -> Result:
+def lost(tier: Tier, attempt: int, reason: str = "") -> Result:
     """Return the result of a run whose worker went away."""
-    return Result(status=Status.WORKER_LOST, tier=tier, attempt=attempt)
+    return Result(status=Status.WORKER_LOST, tier=tier, attempt=attempt, stderr=reason)
 
 
 def expired(tier: Tier) -> Result:

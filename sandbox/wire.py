@@ -14,6 +14,7 @@ _ENDING = struct.Struct("!BiBddQB")
 CALL_BYTES = _CALL.size
 ENDING_BYTES = _ENDING.size
 CALL_FILES = 4
+CANCEL = b"X"  # in place of a call: end the one that runs now
 
 
 class Cause(IntEnum):
@@ -27,6 +28,7 @@ class Cause(IntEnum):
     PROCESSES = 5
     FAULT = 6
     GONE = 7
+    KILLED = 8
 
 
 class Kind(IntEnum):

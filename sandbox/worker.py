@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from .call_files import CallFiles, Output
 from .cgroup import Group
-from .errors import IsolationUnavailable, WorkerLost, ZygoteLost
-from .wire import ENDING_BYTES, Call, Ending, pack_call, unpack_ending
+from .errors import IsolationUnavailable, NotStarted, WorkerLost, ZygoteLost
+from .wire import CANCEL, ENDING_BYTES, Call, Ending, pack_call, unpack_ending
 from .zygote import Zygote
 
 _READY = b"\x01"
@@ -40,6 +40,7 @@ class Worker:
         self._number = number
         self._line = line
         self._waits = self._closed = False
+        self.is_usable = True
 
     @classmethod
     async def fork(cls, zygote: Zygote, group: Group | None, *, within_s: float) -> "Worker":
@@ -60,7 +61,7 @@ class Worker:
                 await worker._await_ready()
         except TimeoutError as error:
             worker.close()
-            raise WorkerLost("the slot did not start") from error
+            raise NotStarted("the slot did not start") from error
         except BaseException:
             worker.close()
             raise
@@ -78,9 +79,7 @@ class Worker:
 
     async def run(self, call: Call, code: bytes, stdin: bytes = b"") -> Answer:
         """Run one snippet or cell."""
-        copying = len(code) + len(stdin) > _AT_ONCE
-        files = await asyncio.to_thread(CallFiles, code, stdin) if copying else CallFiles(code, stdin)
-        with files:
+        with await _files_of(code, stdin) as files:
             ending = await self._ask(call, files.descriptors)
             return Answer(ending, *files.outputs(call.output_bytes))
 
@@ -101,10 +100,25 @@ class Worker:
         try:
             async with asyncio.timeout(call.wall_s + _GRACE_S):
                 socket.send_fds(self._line, [pack_call(call)], files)
-                return unpack_ending(await self._hear(ENDING_BYTES))
+                try:
+                    return unpack_ending(await self._hear(ENDING_BYTES))
+                except asyncio.CancelledError:
+                    await self._cut_off()
+                    raise
         except (OSError, TimeoutError, ValueError, struct.error) as error:
             kind = WorkerLost if self._zygote.is_alive else ZygoteLost
             raise kind(str(error)) from error
+
+    def cut_off(self) -> None:
+        """Have the slot end the call that runs now, if any; its answer comes as always."""
+        with contextlib.suppress(OSError):
+            self._line.send(CANCEL)
+
+    async def _cut_off(self) -> None:
+        """End a call whose answer nobody waits for, so that the slot can take the next one."""
+        self.is_usable = False
+        self.cut_off()
+        self.is_usable = bool(await self._hear(ENDING_BYTES))
 
     async def _await_ready(self) -> None:
         word = await self._hear(_LONGEST_WORD)
@@ -121,3 +135,14 @@ class Worker:
             self._waits = False
             if self._closed:
                 self._line.close()
+
+
+async def _files_of(code: bytes, stdin: bytes) -> CallFiles:
+    if len(code) + len(stdin) <= _AT_ONCE:
+        return CallFiles(code, stdin)
+    making = asyncio.ensure_future(asyncio.to_thread(CallFiles, code, stdin))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:  # the thread goes on regardless
+        making.add_done_callback(lambda made: None if made.exception() else made.result().close())
+        raise

@@ -93,7 +93,7 @@ class Zygote:
 
     async def close(self) -> None:
         """End the zygote and all below it, and wait until they are gone."""
-        self._control.close()
+        self._hang_up()
         try:
             await asyncio.to_thread(self._process.wait, _STOP_S)
         except subprocess.TimeoutExpired:
@@ -102,8 +102,14 @@ class Zygote:
 
     def kill(self) -> None:
         """End a zygote that does not do as it is told; it is not alive from then on."""
-        self._control.close()
+        self._hang_up()
         self._process.kill()
+
+    def _hang_up(self) -> None:
+        """Close the control socket, also where a fork of this process still holds it."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        self._control.close()
 
 
 async def launch(flavour: Flavour, isolation: Isolation) -> Zygote:

@@ -32,7 +32,7 @@ class Bounds(NamedTuple):
     processes: int
 
 
-_OPEN_FILES = 128
+_OPEN_FILES = 72
 _STACK_BYTES = 8 << 20
 _NO_CORE_HANDLER = 1  # 0 would keep the kernel from writing a core, but not from starting the host's handler
 

@@ -23,12 +23,11 @@ class Enclosure:
         self._landlock_abi = landlock.abi()
         self._program = program
         self.members: Callable[[], list[int]] = tree.descendants
-        self.last_pid: Callable[[], int] = lambda: 0  # that of the whole machine says nothing
         if isolation is Isolation.NAMESPACES:
             filesystem.mount_proc()
             syscalls.drop_bounding_set()
             self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
-            self.members, self.last_pid = tree.private_tree, tree.last_pid
+            self.members = tree.private_tree
         else:
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         self._data_bytes = tree.data_bytes()

@@ -6,6 +6,7 @@ mapped by anyone), and for each socket what its buffer may hold. Knows nothing o
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -15,10 +16,10 @@ _USUAL_FDS = 16
 _SHARED = "/dev/zero (deleted)"
 
 
-def held_memory(pids: Sequence[int], limit: int) -> int:
+def held_memory(pids: Sequence[int], limit: int, deadline: float) -> int:
     """Bytes that the processes hold; exact as far as that matters for whether they are over the limit.
 
-    What this process has mapped, they were forked with: it does not count.
+    What this process has mapped, they were forked with: it does not count. Looking ends at the deadline.
     """
     inherited = _unowned(f"/proc/{os.getpid()}")
     bound = sum(_upper_bound(pid, inherited) for pid in pids)
@@ -34,6 +35,8 @@ def held_memory(pids: Sequence[int], limit: int) -> int:
             total += _kib(f"{task}/smaps_rollup", "Pss_Anon", "SwapPss", *([] if own else ["Pss_Shmem"]))
             total += _kib(f"{task}/status", "VmPTE")
             sockets.update(_sockets(task))
+        if time.monotonic() >= deadline:
+            break
     return total + sum(shared.values()) + _SOCKET_BYTES * len(sockets)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -61,6 +62,8 @@ def _report(control: socket.socket, message: bytes) -> None:
 
 def _prepare(control: socket.socket, config: dict[str, Any]) -> Zygote:
     isolation = Isolation(config["isolation"])
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one for each slot
     scratch, program = "/tmp", b""
     root = os.geteuid() == 0
     if isolation is Isolation.NAMESPACES:

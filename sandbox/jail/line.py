@@ -18,7 +18,10 @@ def make_line() -> tuple[socket.socket, socket.socket]:
 
 
 def hear(line: socket.socket) -> tuple[bytes, int]:
-    """Receive one word and its speaker's process id in this pid namespace; empty once nobody is there."""
+    """Receive one word and its speaker's process id in this pid namespace: 0 once nobody is there.
+
+    The kernel names the speaker also of an empty word; a socket that does not ask for names gives 0.
+    """
     try:
         word, notes, _, _ = line.recvmsg(_LONGEST_WORD, socket.CMSG_SPACE(_UCRED.size))
     except ConnectionResetError:
@@ -26,14 +29,14 @@ def hear(line: socket.socket) -> tuple[bytes, int]:
     for level, kind, data in notes:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
             return word, _UCRED.unpack(data[: _UCRED.size])[0]
-    return b"", 0
+    return word, 0
 
 
 def forget_unheard(line: socket.socket) -> None:
     """Drop the words that nobody waited for."""
     line.setblocking(False)
     try:
-        while hear(line)[0]:
+        while hear(line)[1]:
             pass
     except BlockingIOError:
         pass

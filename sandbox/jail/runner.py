@@ -7,6 +7,7 @@ isolation or limits.
 
 import ast
 import atexit
+import codecs
 import contextlib
 import random
 import sys
@@ -116,14 +117,18 @@ def _execute(source: bytes, note_memory_error: Callable[[], None]) -> int:
     return 0
 
 
+def _text(source: bytes) -> str:
+    return source.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+
+
 def _compiled(source: bytes) -> CodeType:
     with _syntax_errors_in_the_source():
-        return compile(source.decode("utf-8", "replace"), FILENAME, "exec", dont_inherit=True)
+        return compile(_text(source), FILENAME, "exec", dont_inherit=True)
 
 
 def _compiled_cell(source: bytes) -> list[CodeType]:
     with _syntax_errors_in_the_source():
-        module = ast.parse(source.decode("utf-8", "replace"), FILENAME)
+        module = ast.parse(_text(source), FILENAME)
         shown = [ast.Interactive([module.body.pop()])] if _ends_in_expression(module) else []
         codes = [compile(module, FILENAME, "exec", dont_inherit=True)]
         return codes + [compile(last, FILENAME, "single", dont_inherit=True) for last in shown]

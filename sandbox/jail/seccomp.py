@@ -23,14 +23,15 @@ _X32_BIT = 0x40000000
 _FIRST_UNKNOWN = 452
 
 _NAMESPACE_FLAGS = 0x7E020000
+_SIGCHLD = 17
 _NEVER = frozenset({"clone3"})
 _ALLOWED_VALUES = {
     "prctl": (0, (3, 15, 16, 23, 0x53564D41)),  # GET_DUMPABLE, SET_NAME, GET_NAME, CAPBSET_READ, SET_VMA
     "ioctl": (1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),  # TCGETS, window size, FION*, FIO*CLEX
     "socketpair": (0, (1,)),  # AF_UNIX
     "prlimit64": (0, (0,)),  # itself only
-    # Descriptors, flags, locks, pipe sizes, seals; no leases, notifications or signals.
-    "fcntl": (1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034)),
+    # Descriptors, flags, locks, seals; no leases, notifications, signals or larger pipes.
+    "fcntl": (1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1033, 1034)),
 }
 
 
@@ -56,9 +57,10 @@ def compile_filter(machine: str | None = None, *, refusal: int | None = None) ->
     program += [_op(_JUMP_GE, _FIRST_UNKNOWN, 0, 1), unknown]
     program += [_op(_JUMP_EQ, numbers["clone3"], 0, 1), _deny(errno.ENOSYS)]
     program += _clone_rule(numbers["clone"], refuse)
+    program += _sigaction_rule(numbers["rt_sigaction"], refuse)
     for name, (argument, values) in _ALLOWED_VALUES.items():
         program += _value_rule(numbers[name], argument, values, refuse)
-    special = {"clone", *_NEVER, *_ALLOWED_VALUES}
+    special = {"clone", "rt_sigaction", *_NEVER, *_ALLOWED_VALUES}
     for low, high in _ranges(sorted(number for name, number in numbers.items() if name not in special)):
         program += [_op(_JUMP_GE, low, 0, 2), _op(_JUMP_GT, high, 1, 0), _op(_RETURN, _ALLOW)]
     program.append(refuse)
@@ -84,6 +86,22 @@ def _clone_rule(number: int, refuse: bytes) -> list[bytes]:
         _op(_JUMP_SET, _NAMESPACE_FLAGS, 0, 1),
         refuse,
         _op(_RETURN, _ALLOW),
+    ]
+
+
+def _sigaction_rule(number: int, refuse: bytes) -> list[bytes]:
+    """Refuse to change what SIGCHLD does: of children that it makes vanish nobody would count the time."""
+    return [
+        _op(_JUMP_EQ, number, 0, 9),
+        _argument(0),
+        _op(_JUMP_EQ, _SIGCHLD, 1, 0),
+        _op(_RETURN, _ALLOW),
+        _argument(1),
+        _op(_JUMP_EQ, 0, 0, 3),
+        _op(_LOAD, _OFFSET_ARGUMENTS + 8 * 1 + 4),
+        _op(_JUMP_EQ, 0, 0, 1),
+        _op(_RETURN, _ALLOW),
+        refuse,
     ]
 
 

@@ -18,7 +18,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from ..wire import CALL_BYTES, CALL_FILES, Call, Cause, Ending, Kind, pack_ending, unpack_call
+from ..wire import CALL_BYTES, CALL_FILES, CANCEL, Call, Cause, Ending, Kind, pack_ending, unpack_call
 from .confinement import Isolation
 from .enclosure import Enclosure
 from .memory_group import MemoryGroup
@@ -56,6 +56,8 @@ class Slot:
                 message, files, _, _ = socket.recv_fds(self._connection, CALL_BYTES, CALL_FILES)
                 if not message:
                     raise ParentGone
+                if message == CANCEL:  # for a call that had just ended
+                    continue
                 try:
                     ending = self._answer(unpack_call(message), files)
                 finally:
@@ -71,7 +73,7 @@ class Slot:
         if call.kind is Kind.RUN:
             return self._run_in_fresh_scratch(call, files)
         if self._states is None:
-            self._states = States(self._enclosure, self._connection.fileno(), self._scratch)
+            self._states = States(self._enclosure, self._connection, self._scratch)
         return self._states.answer(call, files)
 
     def _run_in_fresh_scratch(self, call: Call, files: list[int]) -> Ending:
@@ -92,22 +94,18 @@ class Slot:
         pid = self._enclosure.fork()
         if pid == 0:
             self._become_child(call, files, scratch)
-        parent = self._connection.fileno()
-        last_pid = self._enclosure.last_pid
-        watch = Watch(pid, call, group, outputs=files[2:], last_pid=last_pid, parent=parent, began=began)
+        watch = Watch(pid, call, group, outputs=files[2:], parent=self._connection, began=began)
         watch.until_end(self._enclosure.members)
         _, wait_status, usage = os.wait4(pid, 0)
         self._enclosure.end_all()
         cpu_s = max(usage.ru_utime + usage.ru_stime, watch.cpu_s)
-        # Nothing inside a pid namespace can kill its first process: this came from the machine.
-        was_killed = (
-            self._enclosure.isolation is Isolation.NAMESPACES
-            and watch.cause is Cause.EXITED
-            and wait_status == signal.SIGKILL
-            and cpu_s < call.cpu_s
-        )
+        cause = watch.cause
+        if not self._confined[0]:
+            cause = Cause.FAULT
+        elif cause is Cause.EXITED and wait_status == signal.SIGKILL and cpu_s < call.cpu_s:
+            cause = Cause.KILLED  # hardly by itself: the first process of a pid namespace cannot be
         return Ending(
-            cause=Cause.FAULT if not self._confined[0] or was_killed else watch.cause,
+            cause=cause,
             wait_status=wait_status,
             memory_error=bool(self._memory_error[0]),
             cpu_s=cpu_s,

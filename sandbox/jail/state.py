@@ -7,7 +7,7 @@ the next state; the process that it was forked from is the state to go back to u
 
 import gc
 import os
-import signal
+import resource
 import socket
 from typing import NoReturn
 
@@ -28,10 +28,10 @@ def live(control: socket.socket) -> NoReturn:
     cells = Cells()
     control.send(READY)
     while True:
+        _leave_room_for_files(0)
         order, fds, _, _ = socket.recv_fds(control, 1, MAX_ORDER_FDS)
         if not order:
             os._exit(0)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or the kernel would not keep how a cell ended
         _reap()
         if os.fork() == 0:
             if order == BRANCH:
@@ -59,6 +59,7 @@ def take_files(files: list[int]) -> bytes:
 def _run_cell(control: socket.socket, cells: Cells, files: list[int]) -> None:
     _prefer_in_want_of_memory(_NEVER_FIRST)
     source = take_files(files)
+    _leave_room_for_files(MAX_ORDER_FDS)
     control.send(HELLO)
     status = cells.run(source)
     _prefer_in_want_of_memory(_AS_EVERYONE)
@@ -72,6 +73,12 @@ def _prefer_in_want_of_memory(score: str) -> None:
             file.write(score)
     except OSError:
         pass
+
+
+def _leave_room_for_files(room: int) -> None:
+    """Keep a cell from opening so many files that the state could not receive the next cell's."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most - room, most))
 
 
 def _reap() -> None:

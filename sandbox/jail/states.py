@@ -14,7 +14,7 @@ import socket
 import time
 from typing import NamedTuple, NoReturn
 
-from ..wire import Call, Cause, Ending, Kind
+from ..wire import CANCEL, Call, Cause, Ending, Kind
 from . import state as life
 from . import syscalls, tree
 from .confinement import Isolation
@@ -24,7 +24,7 @@ from .watch import ParentGone, Watch
 
 MAX_STATES = 16
 _HELPERS = MAX_STATES + 2
-_BEGIN_S = 30.0
+_ANSWER_S = 20.0
 
 
 class State(NamedTuple):
@@ -42,7 +42,7 @@ class Broken(Exception):
 class States:
     """Every state of one slot. The first cell begins the session."""
 
-    def __init__(self, enclosure: Enclosure, parent: int, scratch: str) -> None:
+    def __init__(self, enclosure: Enclosure, parent: socket.socket, scratch: str) -> None:
         self._enclosure = enclosure
         self._parent = parent
         self._scratch = scratch
@@ -51,7 +51,6 @@ class States:
 
     def answer(self, call: Call, files: list[int]) -> Ending:
         """Do what a call asks of the session; ``GONE`` where its state is no longer there."""
-        began = time.monotonic()
         if not self._first:
             try:
                 self._begin(call)
@@ -64,22 +63,36 @@ class States:
             if state is None:
                 raise Broken
             if call.kind is Kind.CELL:
-                return self._cell(call, state, files, began)
+                return self._cell(call, state, files)
             if call.kind is Kind.BRANCH:
                 self._branch(call.branch, state)
             else:
                 self._drop(call.state)
             return Ending(Cause.EXITED)
-        except Broken:
+        except (Broken, ProcessLookupError):
             self._drop(call.state)
             return Ending(Cause.GONE)
+        finally:
+            self._settle()
 
     def end(self) -> None:
         """End the session at once."""
-        self._states.clear()
+        for number in list(self._states):
+            self._drop(number)
         if self._first:
-            os.kill(self._first, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._first, signal.SIGKILL)
             self._enclosure.end_all()
+
+    def _settle(self) -> None:
+        """Stop every state, then end all else: what is stopped cannot start anything meanwhile."""
+        for state in self._states.values():
+            _signal(state, signal.SIGSTOP)
+        tree.await_stopped(self._pids())
+        if not tree.end_others(self._enclosure.members, {self._first, *self._pids()}):
+            self.end()
+        for state in self._states.values():
+            forget_unheard(state.control)
 
     def _begin(self, call: Call) -> None:
         ours, theirs = make_line()
@@ -88,13 +101,13 @@ class States:
             self._become_first(call, theirs)
         theirs.close()
         self._keep(0, ours)
+        self._settle()
 
     def _keep(self, number: int, control: socket.socket) -> None:
-        message, pid = self._next_word(control, time.monotonic() + _BEGIN_S)
+        message, pid = self._next_word(control)
         if message != life.READY:
             raise Broken(message[1:].decode("utf-8", "replace"))
-        self._states[number] = state = State(pid, os.pidfd_open(pid), control)
-        _signal(state, signal.SIGSTOP)
+        self._states[number] = State(pid, os.pidfd_open(pid), control)
 
     def _become_first(self, call: Call, control: socket.socket) -> NoReturn:
         """Become the first process: confined as all that follow, but unreadable to them; only reaps."""
@@ -125,21 +138,23 @@ class States:
         finally:
             os._exit(0)
 
-    def _cell(self, call: Call, state: State, files: list[int], began: float) -> Ending:
-        if self._enclosure.group is not None:
-            self._enclosure.group.begin(call.memory_bytes)
+    def _cell(self, call: Call, state: State, files: list[int]) -> Ending:
+        group = self._enclosure.group
+        if group is not None:
+            group.begin(call.memory_bytes)
         _signal(state, signal.SIGCONT)
         _order(state, life.CELL, files)
-        pid = self._hello(state, began + call.wall_s)
+        pid = self._hello(state)
+        began = time.monotonic()  # what earlier cells do to a fork is not this cell's time
         watch = Watch(
             pid,
             call,
-            self._enclosure.group,
+            group,
             outputs=files[2:],
-            last_pid=self._enclosure.last_pid,
             parent=self._parent,
             began=began,
             line=state.control,
+            reaper=self._first,
         )
         watch.until_end(self._running, idle=self._pids())
         return self._conclude(call, state, watch, pid, began)
@@ -154,12 +169,9 @@ class States:
         cpu_s = max(tree.cpu_s(pid), watch.cpu_s)
         peak = watch.peak_memory_bytes or tree.peak_bytes(pid)
         if is_good:
+            successor = State(pid, os.pidfd_open(pid), state.control)
             os.close(state.pidfd)
-            self._states[call.state] = state = State(pid, os.pidfd_open(pid), state.control)
-        if not tree.end_others(self._enclosure.members, {self._first, *self._pids()}):
-            self.end()
-        _signal(state, signal.SIGSTOP)
-        forget_unheard(state.control)
+            self._states[call.state] = successor
         return Ending(
             cause=watch.cause,
             wait_status=wait_status if watch.cause is Cause.EXITED else signal.SIGKILL,
@@ -175,8 +187,11 @@ class States:
         _signal(state, signal.SIGCONT)
         with theirs:
             _order(state, life.BRANCH, [theirs.fileno()])
-        self._keep(number, ours)
-        _signal(state, signal.SIGSTOP)
+        try:
+            self._keep(number, ours)
+        except BaseException:
+            ours.close()
+            raise
 
     def _drop(self, number: int) -> None:
         state = self._states.pop(number, None)
@@ -185,20 +200,21 @@ class States:
             os.close(state.pidfd)
             state.control.close()
 
-    def _hello(self, state: State, deadline: float) -> int:
-        message, pid = self._next_word(state.control, deadline)
+    def _hello(self, state: State) -> int:
+        message, pid = self._next_word(state.control)
         if message != life.HELLO:
             raise Broken
         return pid
 
-    def _next_word(self, control: socket.socket, deadline: float) -> tuple[bytes, int]:
+    def _next_word(self, control: socket.socket) -> tuple[bytes, int]:
+        """Wait for a state to say something; a parent that cancels meanwhile breaks the state off."""
         poll = select.poll()
-        for fd in (control.fileno(), self._parent):
-            poll.register(fd, select.POLLIN)
-        ready = [fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
-        if self._parent in ready:
+        for line in (control, self._parent):
+            poll.register(line.fileno(), select.POLLIN)
+        ready = [fd for fd, _ in poll.poll(_ANSWER_S * 1000)]
+        if self._parent.fileno() in ready and hear(self._parent)[0] != CANCEL:
             raise ParentGone
-        if not ready:
+        if control.fileno() not in ready:
             raise Broken("no answer")
         return hear(control)
 

@@ -9,8 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from .cpu_account import Times
-
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 
@@ -31,24 +29,33 @@ def descendants() -> list[int]:
     return found
 
 
-def processor_times(pids: Iterable[int]) -> dict[tuple[int, int], Times]:
-    """The processor times of the processes that live, by number and time of start."""
-    found = {}
+def processor_time(pids: Iterable[int]) -> tuple[int, float]:
+    """How many of the processes are there, and the seconds that they and those they waited for ran.
+
+    Nothing is lost between looks: SIGCHLD cannot be ignored, so a process that ended is still there until
+    another has taken its time over.
+    """
+    count, ticks = 0, 0
     for pid in pids:
         fields = _stat_fields(pid)
         if fields:
-            own, collected = (_TICK * (int(fields[at]) + int(fields[at + 1])) for at in (11, 13))
-            found[pid, int(fields[19])] = Times(own, collected)
-    return found
+            count += 1
+            ticks += sum(map(int, fields[11:15]))
+    return count, ticks * _TICK
 
 
-def last_pid() -> int:
-    """The number of the youngest process or thread of this pid namespace; 0 where the kernel does not say."""
-    try:
-        with open("/proc/sys/kernel/ns_last_pid", encoding="ascii") as file:
-            return int(file.read())
-    except OSError:
-        return 0
+def collected_s(pid: int) -> float:
+    """The seconds that the processes ran which a process has waited for."""
+    fields = _stat_fields(pid) if pid else []
+    return sum(map(int, fields[13:15])) * _TICK if fields else 0.0
+
+
+def await_stopped(pids: Iterable[int], *, within_s: float = 10.0) -> None:
+    """Wait until the processes that were sent SIGSTOP have stopped, or ended."""
+    deadline = time.monotonic() + within_s
+    for pid in pids:
+        while (fields := _stat_fields(pid)) and fields[0] not in "TtZX" and time.monotonic() < deadline:
+            os.sched_yield()
 
 
 def end_descendants() -> None:

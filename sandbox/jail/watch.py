@@ -13,9 +13,8 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from ..wire import Call, Cause
+from ..wire import CANCEL, Call, Cause
 from . import tree
-from .cpu_account import CpuAccount
 from .held_memory import held_memory
 from .line import hear
 from .memory_group import MemoryGroup
@@ -39,10 +38,10 @@ class Watch:
         group: MemoryGroup | None,
         *,
         outputs: Sequence[int],
-        last_pid: Callable[[], int],
-        parent: int,
+        parent: socket.socket,
         began: float,
         line: socket.socket | None = None,
+        reaper: int = 0,
     ) -> None:
         self.cause = Cause.EXITED
         self.last_word = b""
@@ -50,13 +49,13 @@ class Watch:
         self._call, self._group = call, group
         self._outputs = outputs
         self._parent, self._line = parent, line
-        self._last_pid = last_pid
-        self._cpu = CpuAccount(began, last_pid())
         self._peak_seen = 0
+        self._cpu_s = 0.0
+        self._reaper, self._collected_before = reaper, tree.collected_s(reaper)
         self._deadline = began + call.wall_s
         self._next_look = began + _FIRST_LOOK_S
         self._poll = select.poll()
-        for fd in (self._pidfd, parent, *([line.fileno()] if line else [])):
+        for fd in (self._pidfd, parent.fileno(), *([line.fileno()] if line else [])):
             self._poll.register(fd, select.POLLIN)
 
     def until_end(self, members: Callable[[], list[int]], *, idle: Sequence[int] = ()) -> None:
@@ -87,8 +86,8 @@ class Watch:
 
     @property
     def cpu_s(self) -> float:
-        """The processor time that was seen; what a parent collected itself may be more."""
-        return self._cpu.total_s
+        """The processor time that was seen at the last look."""
+        return self._cpu_s
 
     def _step(self) -> bool:
         wait_s = max(0.0, min(self._deadline, self._next_look) - time.monotonic())
@@ -97,32 +96,42 @@ class Watch:
         for fd, _ in self._poll.poll(None if is_ending else wait_s * 1000 + 1):
             if fd == self._pidfd:
                 over = True
-            elif fd == self._parent:
-                raise ParentGone
-            elif self._line is not None:
+            elif fd == self._parent.fileno():
+                self._hear_parent()
+            elif self._line is not None and fd == self._line.fileno():
                 over |= self._is_done(self._line)
         return over
 
+    def _hear_parent(self) -> None:
+        word, _ = hear(self._parent)
+        if word != CANCEL:
+            raise ParentGone
+        self._end(Cause.WALL)
+
     def _is_done(self, line: socket.socket) -> bool:
         word, speaker = hear(line)
-        if not word:
+        if not speaker:  # nobody is there any more
             self._poll.unregister(line)
         elif speaker == self._pid and self.cause is Cause.EXITED:
             self.last_word = word
         return bool(self.last_word)
 
     def _look(self, pids: list[int], idle: Sequence[int]) -> None:
-        times = tree.processor_times(pids)
-        self._cpu.update(times, time.monotonic(), self._last_pid())
+        processes, cpu_s = tree.processor_time(pids)
+        self._cpu_s = max(self._cpu_s, cpu_s + self._collected())
         cause = self._exceeded()
         if cause is not Cause.EXITED:
             self._end(cause)
         elif self._group is None and self._is_over_memory([*pids, *idle]):
             self._end(Cause.MEMORY)
-        elif self._cpu.total_s >= self._call.cpu_s:
+        elif self._cpu_s >= self._call.cpu_s:
             self._end(Cause.CPU)
-        elif len(times) > self._call.processes:
+        elif processes > self._call.processes:
             self._end(Cause.PROCESSES)
+
+    def _collected(self) -> float:
+        """The time of the run's processes that a process outside it waited for."""
+        return tree.collected_s(self._reaper) - self._collected_before
 
     def _exceeded(self) -> Cause:
         """The limit that was passed for good, if any, which also counts once the run is over."""
@@ -131,7 +140,7 @@ class Watch:
         return Cause.MEMORY if self._group is not None and self._group.is_exceeded() else Cause.EXITED
 
     def _is_over_memory(self, pids: Sequence[int]) -> bool:
-        used = held_memory(pids, self._call.memory_bytes)
+        used = held_memory(pids, self._call.memory_bytes, self._deadline)
         self._peak_seen = max(self._peak_seen, used)
         return used > self._call.memory_bytes
 

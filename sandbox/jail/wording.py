@@ -65,7 +65,7 @@ def _message(error: BaseException) -> str:
         name = f"{kind.__module__}.{name}"
     try:
         text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
-    except Exception:
+    except BaseException:
         text = "<exception str() failed>"
     return f"{name}: {text}\n" if text else f"{name}\n"
 

@@ -26,7 +26,6 @@ _SANDBOX_UID = 1000
 
 _MAX_FDS = 5
 _FIRST_FD = 3
-_ABOVE_ALL = 512
 
 
 class _Forked(NamedTuple):
@@ -127,11 +126,13 @@ class Zygote:
             os._exit(0)
 
     def _become_slot(self, fds: list[int], scratch: str) -> NoReturn:
+        line = socket.socket(fileno=fds[0])
         try:
             os.setsid()
-            connection, *group = _renumbered(fds)
-            line = socket.socket(fileno=connection)
             try:
+                _, *group = _renumbered(fds)
+                line.detach()
+                line = socket.socket(fileno=_FIRST_FD)
                 memory_group = MemoryGroup(group) if group else None
                 slot = Slot(line, self._isolation, scratch, self._program, memory_group)
             except BaseException as error:
@@ -145,7 +146,8 @@ class Zygote:
 def _renumbered(fds: list[int]) -> list[int]:
     """Close every descriptor but the standard and the given ones; return these, renumbered from 3."""
     kept = list(range(_FIRST_FD, _FIRST_FD + len(fds)))
-    for fd, target in zip([fcntl.fcntl(fd, fcntl.F_DUPFD, _ABOVE_ALL) for fd in fds], kept, strict=True):
+    above = max(*fds, kept[-1]) + 1
+    for fd, target in zip([fcntl.fcntl(fd, fcntl.F_DUPFD, above) for fd in fds], kept, strict=True):
         os.dup2(fd, target)
     syscalls.close_from(_FIRST_FD + len(fds))
     return kept

@@ -242,3 +242,14 @@ async def test_unsafe_sandbox_says_so_in_each_result():
 
 def slots_without_namespaces(sandbox: ZygoteSandbox) -> list[psutil.Process]:
     return [slot for pid in sandbox.process_ids for slot in psutil.Process(pid).children()]
+
+
+def test_a_sandbox_in_another_loop_is_refused_in_words():
+    async def start() -> ZygoteSandbox:
+        return await ZygoteSandbox.start(workers=1)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        sandbox = first.run(start())
+        with pytest.raises(SandboxError, match="event loop that started it"):
+            second.run(sandbox.run(Snippet(code="")))
+        first.run(sandbox.close())

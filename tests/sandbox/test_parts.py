@@ -9,7 +9,6 @@ from headway.sandbox import Limits, Status, Tier
 from headway.sandbox.call_files import CallFiles, Output
 from headway.sandbox.errors import IsolationUnavailable
 from headway.sandbox.flavour import Flavour, flavour_of
-from headway.sandbox.jail.cpu_account import CpuAccount, Times
 from headway.sandbox.jail.seccomp import compile_filter
 from headway.sandbox.remedy import remedy_for
 from headway.sandbox.verdict import judge
@@ -128,26 +127,3 @@ def test_messages_arrive_as_they_were_sent():
     call = Call(1.5, 2.5, 1 << 40, 2, 3, 4, Kind.BRANCH, 5, 6)
     seen = Ending(Cause.OUTPUT, -1, True, 0.25, 1.5, 1 << 40, True)
     assert (unpack_call(pack_call(call)), unpack_ending(pack_ending(seen))) == (call, seen)
-
-
-def times(**processes: tuple[float, float]) -> dict[tuple[int, int], Times]:
-    return {(ord(name), 0): Times(*both) for name, both in processes.items()}
-
-
-@pytest.mark.parametrize(
-    ("later", "last_pid", "total"),
-    [
-        (times(a=(3.0, 0.0), b=(2.0, 0.0)), 2, 3.0),  # both went on
-        (times(a=(1.0, 2.5)), 2, 1.5),  # b ended after half a second more, and a waited for it
-        (times(a=(1.5, 0.0)), 2, 0.5),  # b ended and nobody waited
-        (times(a=(1.0, 1.0), c=(0.5, 0.0)), 3, 1.5 - 1.0),  # b was waited for, c is new
-        (times(a=(1.0, 0.0), b=(1.0, 0.0)), 9, 4.0),  # others came and went unseen
-        (times(a=(6.0, 0.0), b=(1.0, 0.0)), 9, 5.0),  # and took less than those that were seen
-    ],
-)
-def test_processor_time_counts_wherever_it_went(later, last_pid, total):
-    account = CpuAccount(0.0, 0)
-    account.update(times(a=(1.0, 0.0), b=(1.0, 0.0)), 10.0, 2)
-    assert account.total_s == 2.0
-    account.update(later, 14.0, last_pid)
-    assert account.total_s - 2.0 == pytest.approx(total)

@@ -241,6 +241,14 @@ async def test_closing_the_sandbox_ends_its_sessions():
     assert not psutil.wait_procs(left, 60)[1]
 
 
+async def test_a_session_that_breaks_its_state_again_and_again_expires(cell):
+    await cell("x = 1")
+    for _ in range(4):
+        await cell("import os, time\nos.kill(-1, 9)\ntime.sleep(1000)", wall_s=0.3)
+        last = await cell("x")
+    assert last.status is Status.EXPIRED
+
+
 async def test_cancelling_a_cell_loses_no_state(session, cell):
     await cell("x = 1")
     running = asyncio.create_task(cell("x = 2\nimport time; time.sleep(1000)", wall_s=2000.0))
@@ -248,6 +256,78 @@ async def test_cancelling_a_cell_loses_no_state(session, cell):
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert (await cell("x")).stdout == "1\n"
+
+
+RESISTS = """
+import os, threading
+def go_on():
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            threading.Event().wait()
+        os.waitpid(pid, 0)
+threading.Thread(target=go_on, daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize("code", [RESISTS, "import os\nos.register_at_fork(after_in_parent=os.fork)"])
+async def test_nothing_but_stopped_states_is_left_between_calls(sandbox, session, cell, code):
+    await cell(code)
+    await cell("1")
+    branch = await session.branch()
+    await cell("2")
+    assert {process.status() for process in states_of(sandbox)} <= {psutil.STATUS_STOPPED}
+    await branch.close()
+
+
+async def test_words_that_an_earlier_cell_left_on_the_line_say_nothing(cell):
+    forged = """
+import os, time
+if not os.fork():
+    if not os.fork():
+        time.sleep(0.05)
+        os.write(3, b"")
+        os.write(3, b"H")
+    os._exit(0)
+os.write(3, b"D" + bytes(2))
+time.sleep(0.2)
+"""
+    for _ in range(3):
+        await cell(forged, wall_s=5.0)
+        after = await cell("print('mine')", wall_s=5.0)
+        assert after.status in (Status.OK, Status.EXPIRED)
+        if after.status is Status.EXPIRED:
+            break
+        assert after.stdout == "mine\n"
+
+
+async def test_a_cell_that_leaves_every_file_open_does_not_end_its_session(cell):
+    assert (await cell("files = []\nwhile True: files.append(open('/dev/null'))")).status is Status.ERROR
+    after = await cell("len(files) > 20")
+    assert (after.stdout, after.replayed) == ("True\n", 0)
+
+
+async def test_closing_a_session_cuts_its_cell_off_and_leaves_its_branches(session, cell):
+    await cell("x = 1")
+    branch = await session.branch()
+    running = asyncio.create_task(cell("import time; time.sleep(1000)", wall_s=2000.0))
+    await asyncio.sleep(0.1)
+    await session.close()
+    assert (await running).status is Status.EXPIRED
+    after = await cells_of(branch)("x")
+    assert (after.stdout, after.replayed) == ("1\n", 0)
+
+
+async def test_cancelling_a_branchs_cell_leaves_its_siblings_as_they_are(session, cell):
+    await cell("import random; x = random.SystemRandom().random()")
+    branch = await session.branch()
+    running = asyncio.create_task(cell("import time; time.sleep(1000)", wall_s=2000.0))
+    await asyncio.sleep(0.1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    results = [await each("x") for each in (cell, cells_of(branch))]
+    assert results[0].stdout == results[1].stdout
+    assert [result.replayed for result in results] == [0, 0]
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 import asyncio
+import os
 
 import pytest
 
+from headway.errors import InputError
 from headway.sandbox import Limits, Snippet, Status, ZygoteSandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -180,3 +182,101 @@ async def test_cancelled_call_leaves_the_sandbox_usable(sandbox: ZygoteSandbox, 
     with pytest.raises(asyncio.CancelledError):
         await call
     assert (await run("print(1)")).stdout == "1\n"
+
+
+FORGED_KILL = """
+import ctypes, os, signal, struct
+libc = ctypes.CDLL(None, use_errno=True)
+info = ctypes.create_string_buffer(struct.pack("iii", 9, 0, 0x80), 128)  # as if the kernel sent it
+numbers = {"x86_64": (129, 297, 424), "aarch64": (138, 240, 424)}[os.uname().machine]
+pid = os.getpid()
+libc.syscall(numbers[0], pid, 9, info)
+libc.syscall(numbers[1], pid, pid, 9, info)
+libc.syscall(numbers[2], os.pidfd_open(pid), 9, info, 0)
+print("still here")
+"""
+
+
+async def test_a_snippet_cannot_end_itself_as_if_the_machine_had(run):
+    result = await run(FORGED_KILL)
+    assert (result.status, result.stdout, result.attempt) == (Status.OK, "still here\n", 1)
+
+
+async def test_a_snippet_that_finds_a_way_to_be_killed_is_killed_and_no_fault_of_the_sandbox(run):
+    code = """
+import resource, signal
+signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+while True: pass
+"""
+    result = await run(code)
+    assert (result.status, result.signal, result.is_sandbox_fault) == (Status.KILLED, 9, False)
+
+
+async def test_threads_that_sleep_cost_no_processor_time(run):
+    code = """
+import threading, time
+for _ in range(60):
+    threads = [threading.Thread(target=time.sleep, args=(0.005,)) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+    result = await run(code, cpu_s=2.0)
+    assert result.status is Status.OK
+    assert result.cpu_s < result.wall_s
+
+
+async def test_an_exception_that_cannot_be_shown_shows_nothing_of_the_sandbox(run):
+    code = "class E(BaseException):\n  def __str__(self): raise self\nraise E"
+    result = await run(code)
+    assert (result.status, result.exit_code) == (Status.ERROR, 1)
+    assert "headway" not in result.stderr
+
+
+async def test_a_byte_order_mark_before_the_code_is_no_error(run):
+    assert (await run("\ufeffprint(1)")).stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"wall_s": 0.0},
+        {"wall_s": float("nan")},
+        {"wall_s": "4"},
+        {"cpu_s": float("inf")},
+        {"memory_bytes": 0},
+        {"memory_bytes": 5e8},
+        {"memory_bytes": 1 << 63},
+        {"disk_bytes": 0},
+        {"output_bytes": 1 << 45},
+        {"processes": 0},
+        {"processes": True},
+    ],
+)
+async def test_a_limit_out_of_range_is_refused_by_name(limits):
+    (name,) = limits
+    with pytest.raises(InputError, match=f"^{name} is .*: give "):
+        Limits(**limits)
+
+
+@pytest.mark.parametrize(("code", "stdin"), [(b"print(1)", b""), ("print(1)", "text"), (None, b"")])
+async def test_code_is_text_and_input_is_bytes(code, stdin):
+    with pytest.raises(InputError, match="give text and bytes"):
+        Snippet(code=code, stdin=stdin)
+
+
+async def test_a_cancelled_call_leaves_its_worker_free_and_no_file_open(sandbox):
+    await sandbox.run(Snippet(code=""))
+    before, workers = len(os.listdir("/proc/self/fd")), set(sandbox._pool._busy)
+    for size in (0, 3 << 20):
+        call = asyncio.create_task(
+            sandbox.run(
+                Snippet(code="import time; time.sleep(1000)", stdin=bytes(size), limits=Limits(wall_s=2000.0))
+            )
+        )
+        while sandbox._pool._busy == workers:  # noqa: ASYNC110 (nothing tells when)
+            await asyncio.sleep(0.005)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    assert (await sandbox.run(Snippet(code="print(1)"))).stdout == "1\n"
+    assert len(os.listdir("/proc/self/fd")) <= before + 1

@@ -1,5 +1,8 @@
 """What each tier promises of memory, with real groups where this process may divide a cgroup."""
 
+import asyncio
+import contextlib
+import fcntl
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -125,12 +128,29 @@ async def test_groups_are_gone_when_the_sandbox_is_closed():
     assert not folder.exists()
 
 
-async def test_groups_of_a_process_that_died_are_removed_by_the_next(tmp_path):
-    gone, alive = tmp_path / "headway-4194305-ab", tmp_path / f"headway-{os.getpid()}-cd"
+async def test_groups_of_a_process_that_died_are_removed_by_the_next_and_no_others(tmp_path):
+    gone, alive = tmp_path / "headway-ab", tmp_path / "headway-cd"
     for folder in (gone, alive, tmp_path / "other"):
         (folder / "0").mkdir(parents=True)
+    lock = os.open(alive, os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     cgroup._remove_left_over(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [alive.name, "other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["headway-cd", "other"]
+    os.close(lock)
+
+
+async def test_groups_are_made_anew_where_somebody_removed_them(exact):
+    folder = exact._pool._cgroups._folder
+    for worker in [worker for idle in exact._pool._idle.values() for worker in idle]:
+        exact._pool.discard(worker)
+    exact._pool._idle = {flavour: [] for flavour in exact._pool._idle}
+    while any(each.is_dir() for each in folder.iterdir()):
+        for group in filter(Path.is_dir, folder.iterdir()):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        await asyncio.sleep(0)
+    folder.rmdir()
+    assert (await exact.run(hog("print(1)"))).stdout == "1\n"
 
 
 async def test_both_versions_of_the_interface_are_recognised():
@@ -140,12 +160,16 @@ async def test_both_versions_of_the_interface_are_recognised():
     assert mounted == {1: (Path("/sys/fs/cgroup/memory"), "/jobs")}
 
 
-async def test_the_nearest_cgroup_that_shares_out_memory_is_divided(tmp_path):
-    own = tmp_path / "app" / "service"
-    own.mkdir(parents=True)
-    for folder, control in ((tmp_path, "cpu memory"), (tmp_path / "app", "cpu memory"), (own, "")):
+async def test_the_own_cgroup_is_divided_and_none_above_it(tmp_path):
+    own = tmp_path / "service"
+    own.mkdir()
+    for folder, control in ((tmp_path, "cpu memory"), (own, "cpu memory")):
         (folder / "cgroup.subtree_control").write_text(control)
-    assert cgroup._divisible(own, tmp_path) == tmp_path / "app"
+    assert cgroup._divisible(own, tmp_path) == own
+    assert cgroup._divisible(own / "headway-service", tmp_path) == own
+    (own / "cgroup.subtree_control").write_text("")
+    with pytest.raises(OSError, match="not delegated"):
+        cgroup._divisible(own, tmp_path)
 
 
 @pytest.mark.parametrize(
