@@ -1,8 +1,9 @@
-"""Rollouts as tensors: several to a row, rows in micro-batches under a token budget.
+"""A batch of chosen rollouts as padded tensors: rollouts in rows, rows in micro-batches under a token budget.
 
-Invariants: every rollout is in exactly one micro-batch, whole; neither the cut nor the order in it depends on
-the order in which samples come. Positions start at 0 with each rollout in a row, which is how transformers'
-attention tells them apart (and how ``network.py`` makes sure that it does).
+Invariants: every rollout is in exactly one micro-batch of one rank, whole; all ranks have as many
+micro-batches; neither the cut nor the order in it depends on the order in which samples come. Positions start
+at 0 with each rollout in a row, which is how transformers' attention tells them apart (and how ``network.py``
+makes sure that it does).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from headway.scheduler import Rollout
 
-from .packing import plan
+from .packing import deal, plan
+from .ranks import ALONE, Ranks
 from .segments import Segments
 
 
@@ -46,15 +48,26 @@ class MicroBatch:
 
 
 def micro_batches(
-    samples: Sequence[Sample], *, token_budget: int, device: torch.device, packing: bool = True
+    samples: Sequence[Sample],
+    *,
+    token_budget: int,
+    device: torch.device,
+    packing: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Iterator[MicroBatch]:
-    """Cut samples into micro-batches of at most ``token_budget`` tokens, padding included.
+    """Cut this rank's share of samples into micro-batches of ``token_budget`` tokens at most, with padding.
 
-    A sample that is longer makes them as long as it is. Without ``packing`` each has a row of its own.
+    A sample that is longer makes them as long as it is. Without ``packing`` each has a row of its own. A rank
+    that needs fewer than another ends with empty ones, so that all take part in as many passes.
     """
     ordered = sorted(samples, key=lambda sample: (_length(sample), sample.rollout.id))
-    for rows in plan([_length(sample) for sample in ordered], token_budget, packing=packing):
-        yield _tensors([[ordered[index] for index in row] for row in rows], device)
+    shares = [[ordered[index] for index in hand] for hand in deal([*map(_length, ordered)], ranks.size)]
+    plans = [plan([*map(_length, share)], token_budget, packing=packing) for share in shares]
+    share, mine = shares[ranks.rank], plans[ranks.rank]
+    for rows in mine:
+        yield _tensors([[share[index] for index in row] for row in rows], device)
+    for _ in range(max(map(len, plans)) - len(mine)):
+        yield _empty(device)
 
 
 def split(samples: Sequence[Sample], parts: int) -> list[Sequence[Sample]]:
@@ -99,6 +112,22 @@ def _tensors(rows: Sequence[Sequence[Sample]], device: torch.device) -> MicroBat
             lengths=lengths.float().to(device),
         ),
         used=sum(map(_length, samples)),
+    )
+
+
+def _empty(device: torch.device) -> MicroBatch:
+    """A token of padding, none of them written."""
+    nothing = torch.zeros(0, device=device)
+    token = torch.zeros(1, 1, dtype=torch.long, device=device)
+    return MicroBatch(
+        tokens=token,
+        positions=token,
+        mask=token.bool(),
+        targets=nothing.long(),
+        behaviour=nothing,
+        advantage=nothing,
+        segments=Segments(of=nothing.long(), lengths=nothing),
+        used=0,
     )
 
 

@@ -17,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 from headway.errors import InputError
 
 from .batch import MicroBatch
+from .ranks import ALONE, Ranks
+from .sharding import layers, shard
 
 _PROBE = 8  # tokens
 _APART = (
@@ -40,8 +42,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     attention: str | None = None
 
 
-def load_network(folder: Path, config: NetworkConfig, device: torch.device) -> Any:
-    """Return the model of a folder, in evaluation mode, through which gradients flow all the same."""
+def load_network(folder: Path, config: NetworkConfig, device: torch.device, ranks: Ranks = ALONE) -> Any:
+    """Return the model of a folder, in evaluation mode, through which gradients flow all the same.
+
+    Of several ranks each gets its share of it.
+    """
     from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -51,7 +56,11 @@ def load_network(folder: Path, config: NetworkConfig, device: torch.device) -> A
         )
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"{folder}: cannot load a model: {str(error).splitlines()[0]}") from error
-    model.to(device).eval()
+    model.eval()
+    if ranks.size > 1:
+        shard(model, device, ranks.size)
+    else:
+        model.to(device)
     if config.packing and not _keeps_apart(model, device):
         raise InputError(f"{folder}: its layers mix the rollouts of one row; set `packing` to false")
     if config.activation_checkpointing:
@@ -81,11 +90,8 @@ def _checkpoint_layers(model: Any) -> None:
 
     Transformers' own switch works in training mode only, where dropout is on.
     """
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module.forward = partial(checkpoint, module.forward, use_reentrant=False)
+    for layer in layers(model):
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 
 
 @torch.no_grad()

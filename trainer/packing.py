@@ -1,10 +1,12 @@
-"""Puts sequences of different lengths into rows of about the same, so that little is computed for padding.
+"""Deals sequences of different lengths to ranks, and puts them into rows of about the same length, so that
+little is computed for padding.
 
 Invariant: every sequence is in exactly one row, whole. Pure arithmetic over lengths.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from heapq import heapreplace
 
 _WIDTHS = (
     1.0,
@@ -15,6 +17,20 @@ _WIDTHS = (
 )  # of rows, in longest sequences: attention is over rows, so they stay short
 
 Rows = list[list[int]]
+
+
+def deal(lengths: Sequence[int], ranks: int) -> list[list[int]]:
+    """Return the indices of each rank, in order, so that all have about the same sum of lengths.
+
+    Longest first, each to whom has the least; sums differ by no more than the longest.
+    """
+    hands: Rows = [[] for _ in range(ranks)]
+    least = [(0, rank) for rank in range(ranks)]
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        used, rank = least[0]
+        hands[rank].append(index)
+        heapreplace(least, (used + lengths[index], rank))
+    return [sorted(hand) for hand in hands]
 
 
 def plan(lengths: Sequence[int], budget: int, *, packing: bool = True) -> list[Rows]:

@@ -6,6 +6,7 @@ Invariant: what is not a number is reported as such; a maximum never hides it. K
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import reduce
 
 import msgspec
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from .batch import MicroBatch, Sample
 from .loss import Terms, k3
+from .ranks import Ranks
 
 
 class StepReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +55,7 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals:
-    """Sums over the micro-batches of a batch."""
+    """Sums over the micro-batches of a batch: this rank's, then, with ``gather``, all ranks'."""
 
     def __init__(self) -> None:
         self.grad_norm = self.learning_rate = 0.0
@@ -63,7 +65,7 @@ class Totals:
 
     @torch.no_grad()
     def add(self, batch: MicroBatch, predicted: Tensor, logprobs: Tensor, terms: Terms) -> None:
-        """Add a micro-batch of N > 0 tokens.
+        """Add a micro-batch of N tokens.
 
         ``predicted`` are log-probabilities, [N, V]; ``logprobs``, [N], those of the tokens written.
         """
@@ -85,8 +87,17 @@ class Totals:
         self._sums["rollouts"] += len(batch.segments.lengths)
         self._sums["used"] += batch.used
         self._sums["computed"] += batch.tokens.numel()
-        self._ratio_max = larger(self._ratio_max, float(difference.exp().max()))
-        self._difference_max = larger(self._difference_max, float(difference.abs().max()))
+        if len(difference):
+            self._ratio_max = larger(self._ratio_max, float(difference.exp().max()))
+            self._difference_max = larger(self._difference_max, float(difference.abs().max()))
+
+    def gather(self, ranks: Ranks) -> None:
+        """Take in the other ranks' sums and maxima."""
+        everyone = ranks.gather((dict(self._sums), self._ratio_max, self._difference_max))
+        for name in self._sums:
+            self._sums[name] = sum(sums[name] for sums, _, _ in everyone)
+        self._ratio_max = reduce(larger, (ratio for _, ratio, _ in everyone))
+        self._difference_max = reduce(larger, (difference for _, _, difference in everyone))
 
     def report(self, samples: Sequence[Sample], *, parts: int, version: int | None) -> StepReport:
         """Return the figures of a batch of samples that was updated on in ``parts`` parts."""

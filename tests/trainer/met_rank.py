@@ -1,5 +1,6 @@
 """A rank of two that is given its rank and its store, and prints what it heard of the other."""
 
+import os
 import sys
 from datetime import timedelta
 
@@ -21,6 +22,13 @@ def main(rank: int, file: str) -> None:
         ranks.together(fail)
     except (ValueError, HeadwayError) as error:
         print(f"{type(error).__name__}: {error}")
+    sys.stdout.flush()
+    if rank == 1:
+        os._exit(1)
+    try:
+        ranks.gather("still there")
+    except RuntimeError:
+        print("left alone")
     ranks.leave()
 
 

@@ -4,6 +4,7 @@ What a rank saw goes to ``seen-N.pickle`` in the folder that it is started with.
 """
 
 import math
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -95,9 +96,7 @@ def _not_finite(folder: Path, work: Path, ranks: Ranks) -> list[bool]:
     return [skipped, same, model.step(batch(1)).skipped]
 
 
-def main(work: Path) -> None:
-    torch.set_num_threads(1)
-    ranks = from_environment()
+def run(work: Path, ranks: Ranks) -> None:
     tied, untied = work / "tied", work / "untied"
     seen: dict[str, Any] = {name: train(tied, c, work / name, ranks) for name, c in CONFIGS.items()}
     seen["one_rollout"] = train(tied, PLAIN, work / "one_rollout", ranks, count=1)
@@ -115,8 +114,11 @@ def main(work: Path) -> None:
     seen["two_to_two"] = resume(tied, work / "two", work / "two_to_two", ranks)
     seen["one_to_two"] = resume(tied, work / "one", work / "one_to_two", ranks)
     (work / f"seen-{ranks.rank}.pickle").write_bytes(pickle.dumps(seen))
-    ranks.leave()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    torch.set_num_threads(1)
+    together = from_environment()
+    run(Path(sys.argv[1]), together)
+    together.leave()
+    os._exit(0)  # see Ranks.leave
