@@ -155,6 +155,7 @@ class ZygoteSandbox:
                 "The sandbox belongs to the event loop that started it: start one in this loop."
             )
         suspected = 0
+        result = lost(self._tier, 0)
         flavour = flavour_of(snippet.code)
         async with self._capacity:
             for attempt in range(1, _MOST_ATTEMPTS + 1):

@@ -196,6 +196,7 @@ class ZygoteSession:
                 self._expiry = asyncio.get_running_loop().call_later(self._idle_s, self._end)
 
     async def _run(self, snippet: Snippet) -> Result:
+        result = expired(self._tier)
         for attempt in range(1, _ATTEMPTS + 1):
             if self._ended:
                 return expired(self._tier)
