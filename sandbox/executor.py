@@ -59,7 +59,7 @@ class ZygoteSandbox:
         cgroup: bool | None = None,
         allow_tier_c: bool = False,
         unsafe_no_isolation: bool = False,
-        slot_start_s: float = 60.0,
+        slot_patience_s: float = 30.0,
         launch: Launch = launch,
     ) -> Self:
         """Start a sandbox with the best isolation that works here, tried by running snippets.
@@ -74,7 +74,8 @@ class ZygoteSandbox:
             allow_tier_c: where namespaces are refused, accept a seccomp filter and limits alone. Such code
                 can read whatever an unprivileged user of this machine can.
             unsafe_no_isolation: run code unconfined; for unit tests only.
-            slot_start_s: how long a worker process may take to start before its zygote is replaced.
+            slot_patience_s: how long a worker may take to start, or to answer after a call's wall limit,
+                before it is given up.
             launch: starts the zygotes.
 
         Raises:
@@ -86,7 +87,7 @@ class ZygoteSandbox:
         max_sessions = _with_room_for_files(workers or len(os.sched_getaffinity(0)), max_sessions)
 
         async def started(isolation: Isolation, tier: Tier, cgroups: Cgroups | None = None) -> Self:
-            pool = Pool(isolation, launch, cgroups, slot_start_s=slot_start_s)
+            pool = Pool(isolation, launch, cgroups, slot_patience_s=slot_patience_s)
             sandbox = cls(
                 pool,
                 tier,

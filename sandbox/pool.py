@@ -21,10 +21,10 @@ class Pool:
     """The processes of one sandbox."""
 
     def __init__(
-        self, isolation: Isolation, launch: Launch, cgroups: Cgroups | None, *, slot_start_s: float
+        self, isolation: Isolation, launch: Launch, cgroups: Cgroups | None, *, slot_patience_s: float
     ) -> None:
         self._cgroups = cgroups
-        self._slot_start_s = slot_start_s
+        self._slot_patience_s = slot_patience_s
         self._isolation = isolation
         self._launch = launch
         self._zygotes: dict[Flavour, Zygote] = {}
@@ -104,7 +104,7 @@ class Pool:
         group = self._cgroups.make() if self._cgroups else None
         try:
             async with self._forking:
-                return await Worker.fork(zygote, group, within_s=self._slot_start_s)
+                return await Worker.fork(zygote, group, patience_s=self._slot_patience_s)
         except BaseException as error:
             if isinstance(error, NotStarted):
                 zygote.kill()  # the next call gets a new one

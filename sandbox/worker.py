@@ -18,7 +18,6 @@ from .zygote import Zygote
 
 _READY = b"\x01"
 _LONGEST_WORD = 4096
-_GRACE_S = 30.0
 _AT_ONCE = 1 << 20  # more than this is copied in a thread, beside the event loop
 _NOTHING = Output(b"", 0)
 
@@ -34,7 +33,10 @@ class Answer(NamedTuple):
 class Worker:
     """The parent's end of a slot. ``fork`` makes one."""
 
-    def __init__(self, zygote: Zygote, number: int, line: socket.socket, group: Group | None) -> None:
+    def __init__(
+        self, zygote: Zygote, number: int, line: socket.socket, group: Group | None, patience_s: float
+    ) -> None:
+        self._patience_s = patience_s
         self.group = group
         self._zygote = zygote
         self._number = number
@@ -43,8 +45,11 @@ class Worker:
         self.is_usable = True
 
     @classmethod
-    async def fork(cls, zygote: Zygote, group: Group | None, *, within_s: float) -> "Worker":
-        """Have a zygote fork a slot, whose calls run in the group if any, and wait until it is ready."""
+    async def fork(cls, zygote: Zygote, group: Group | None, *, patience_s: float) -> "Worker":
+        """Have a zygote fork a slot, whose calls run in the group if any, and wait until it is ready.
+
+        ``patience_s`` is how long it may take for that, and for an answer beyond a call's wall limit.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:
@@ -55,9 +60,9 @@ class Worker:
             raise
         if group is not None:
             group.close_files()
-        worker = cls(zygote, number, ours, group)
+        worker = cls(zygote, number, ours, group, patience_s)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(patience_s):
                 await worker._await_ready()
         except TimeoutError as error:
             worker.close()
@@ -98,7 +103,7 @@ class Worker:
 
     async def _ask(self, call: Call, files: list[int]) -> Ending:
         try:
-            async with asyncio.timeout(call.wall_s + _GRACE_S):
+            async with asyncio.timeout(call.wall_s + self._patience_s):
                 socket.send_fds(self._line, [pack_call(call)], files)
                 try:
                     return unpack_ending(await self._hear(ENDING_BYTES))
@@ -118,7 +123,9 @@ class Worker:
         """End a call whose answer nobody waits for, so that the slot can take the next one."""
         self.is_usable = False
         self.cut_off()
-        self.is_usable = bool(await self._hear(ENDING_BYTES))
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(self._patience_s):
+                self.is_usable = bool(await self._hear(ENDING_BYTES))
 
     async def _await_ready(self) -> None:
         word = await self._hear(_LONGEST_WORD)

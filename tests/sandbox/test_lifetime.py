@@ -65,12 +65,27 @@ async def test_lost_zygote_loses_no_call():
 
 
 async def test_a_zygote_that_hangs_is_replaced_and_the_queued_calls_are_answered():
-    async with await ZygoteSandbox.start(workers=4, slot_start_s=5.0) as sandbox:
+    async with await ZygoteSandbox.start(workers=4, slot_patience_s=5.0) as sandbox:
         (hung,) = psutil.Process(sandbox.process_ids[0]).children()
         hung.suspend()
         results = await asyncio.gather(*(sandbox.run(SLEEPER) for _ in range(8)))
         assert [result.stdout for result in results] == ["done\n"] * 8
         await_end([hung])
+
+
+async def test_a_slot_that_hangs_is_given_up_and_its_call_answered_by_another():
+    async with await ZygoteSandbox.start(workers=1, slot_patience_s=3.0) as sandbox:
+        (slot,) = slots(sandbox)
+        slot.suspend()
+        result = await sandbox.run(Snippet(code="print(1)", limits=Limits(wall_s=1.0)))
+        assert (result.stdout, result.attempt) == ("1\n", 2)
+        (slot,) = slots(sandbox)
+        slot.suspend()
+        cancelled = asyncio.create_task(sandbox.run(Snippet(code="", limits=Limits(wall_s=2000.0))))
+        await asyncio.sleep(0.05)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        assert (await sandbox.run(Snippet(code="print(2)"))).stdout == "2\n"
 
 
 async def test_idle_worker_that_died_is_replaced():
