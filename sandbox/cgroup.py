@@ -123,18 +123,22 @@ class Cgroups:
             await asyncio.sleep(_REMOVE_AGAIN_S)
         with contextlib.suppress(OSError):
             self._folder.rmdir()
-        os.close(self._lock)
+        self._unlock()
 
     def _make_folder(self) -> None:
         """Make the folder and hold a lock on it, which says that somebody lives who needs it."""
         self._folder = self._parent / f"{_OURS}{os.urandom(8).hex()}"
         self._folder.mkdir()
-        if self._lock >= 0:
-            os.close(self._lock)
+        self._unlock()
         self._lock = os.open(self._folder, os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if self.version == 2:
             (self._folder / "cgroup.subtree_control").write_text("+memory")
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def _open(path: Path) -> int:

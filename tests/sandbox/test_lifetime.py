@@ -119,6 +119,15 @@ async def test_close_ends_calls_and_leaves_no_process():
     assert (await sandbox.run(SLEEPER)).status is Status.WORKER_LOST
 
 
+async def test_closing_twice_closes_no_file_of_others():
+    sandbox = await ZygoteSandbox.start(workers=1)
+    await sandbox.close()
+    files = [os.open("/dev/null", os.O_RDONLY) for _ in range(64)]
+    await sandbox.close()
+    for fd in files:
+        os.close(fd)
+
+
 async def test_exception_leaves_no_process():
     left: list[psutil.Process] = []
 
