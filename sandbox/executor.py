@@ -84,16 +84,12 @@ class ZygoteSandbox:
         if platform.system() != "Linux":
             raise SandboxError("The sandbox needs Linux: it isolates code with its namespaces and seccomp.")
 
-        max_sessions = _with_room_for_files(workers or len(os.sched_getaffinity(0)), max_sessions)
+        workers = workers or len(os.sched_getaffinity(0))
+        max_sessions = _with_room_for_files(workers, max_sessions)
 
         async def started(isolation: Isolation, tier: Tier, cgroups: Cgroups | None = None) -> Self:
             pool = Pool(isolation, launch, cgroups, slot_patience_s=slot_patience_s)
-            sandbox = cls(
-                pool,
-                tier,
-                workers=workers or len(os.sched_getaffinity(0)),
-                max_sessions=max_sessions,
-            )
+            sandbox = cls(pool, tier, workers=workers, max_sessions=max_sessions)
             await sandbox._prove()
             return sandbox
 

@@ -211,10 +211,8 @@ class ZygoteSession:
         replayed = 0
         try:
             if self._host is None or self._host.is_lost:
-                self._host, self._state = (
-                    await Host.fork(self._pool, self._flavour(snippet), self._capacity),
-                    0,
-                )
+                self._host = await Host.fork(self._pool, self._flavour(snippet), self._capacity)
+                self._state = 0
                 for cell in self._cells:
                     answer = await self._host.run(cell.snippet, self._limits, self._state)
                     again = judge(answer, cell.snippet.limits, self._tier, attempt)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headway.errors import HeadwayError, InputError
 from headway.sandbox import SandboxError, Tier, ZygoteSandbox
@@ -30,6 +29,7 @@ from headway.sandbox.bench.row import Measured
 from headway.sandbox.bench.snippets import KINDS
 
 from .bench_options import names, numbers
+from .bench_progress import MeasurementProgress
 from .bench_sandbox_tables import print_report
 from .endings import finally_all, try_all
 from .output_file import write_json, write_whole
@@ -163,7 +163,7 @@ class _Session:
         """Start the executors and measure."""
         async with contextlib.AsyncExitStack() as stack:
             executors, references = await self._start(stack)
-            progress = stack.enter_context(_Progress(Console(stderr=True), self._plan.measurements))
+            progress = stack.enter_context(MeasurementProgress(Console(stderr=True), self._plan.measurements))
 
             def taken(one: Measured) -> None:
                 self.taken.append(one)
@@ -200,34 +200,3 @@ class _Session:
                     plan, executors=[name for name in plan.executors if name != BUBBLEWRAP]
                 )
         return executors, references
-
-
-class _Progress:
-    """A bar on a terminal, and elsewhere a line for each measurement."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("warming up", total=total)
-        self._done, self._total = 0, total
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def note(self, text: str) -> None:
-        """Take in that one more measurement is over."""
-        self._done += 1
-        self._bar.update(self._task, advance=1, description=text)
-        if not self._console.is_terminal:
-            self._console.print(f"{self._done}/{self._total} {text}", highlight=False, soft_wrap=True)

@@ -14,14 +14,6 @@ from typing import TypeVar
 
 import msgspec
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from headway.errors import HeadwayError, InputError
 from headway.profiles.bench.cell import task_of
@@ -36,6 +28,7 @@ from headway.profiles.real_measure import measure_real
 from headway.profiles.suites import NAMES as SUITES
 
 from .bench_options import names, numbers, specs
+from .bench_progress import MeasurementProgress
 from .bench_tables import print_report
 from .endings import finally_all, try_all
 from .output_file import write_json, write_whole
@@ -157,7 +150,7 @@ def _measure(
     measure = measure_real if real else measure_simulated
     with (
         _interruptible(),
-        _Progress(Console(stderr=True), len(arms)) as progress,
+        MeasurementProgress(Console(stderr=True), len(arms)) as progress,
         contextlib.closing(measure_all(arms, jobs=jobs, measure=measure)) as outcomes,
     ):
         for outcome in outcomes:
@@ -182,39 +175,6 @@ def _interruptible() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
-
-
-class _Progress:
-    """A bar on a terminal, and elsewhere a line for each measurement."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("starting", total=total)
-        self._done, self._total = 0, total
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def note(self, text: str) -> None:
-        """Take in that one more measurement is over."""
-        self._done += 1
-        self._bar.update(self._task, advance=1, description=text)
-        if not self._console.is_terminal:
-            self._console.print(f"{self._done}/{self._total} {text}", highlight=False, soft_wrap=True)
 
 
 def _write_page(path: Path, report: Report) -> None:
