@@ -71,7 +71,8 @@ class Turns:
             max_context=max_context,
         )
         self._prefixes = CommonPrefixes()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at: float | None = None  # uvloop's handle for a moment that is over does not know it
         self._decisions = self._decision_ns = 0
         self._waiting: dict[str, _Waiting] = {}
         self._requests = itertools.count()
@@ -217,12 +218,13 @@ class Turns:
 
     def _set_alarm(self, wake_at: float | None) -> None:
         if self._alarm is not None:
-            if self._alarm.when() == wake_at:
+            if self._alarm_at == wake_at:
                 return
             self._alarm.cancel()
             self._alarm = None
         if wake_at is not None:
             self._alarm = asyncio.get_running_loop().call_at(wake_at, self._wake)
+        self._alarm_at = wake_at
 
     def _wake(self) -> None:
         """Let time pass for the core; an error goes to all that wait, and to the loop's handler."""
