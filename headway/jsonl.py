@@ -12,6 +12,8 @@ import msgspec
 
 from headway.errors import HeadwayError
 
+_BLOCK = 1 << 20
+
 
 class JsonLines:
     """Writes records, one a line. ``append`` allows the file to be there already."""
@@ -49,3 +51,24 @@ class JsonLines:
                 self.flush()
             finally:
                 self._file.close()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off a last line that was torn as its writer died, so that the next record has a line of its own."""
+    try:
+        with path.open("rb+") as file:
+            end = file.seek(0, 2)
+            torn = 0
+            while torn < end:
+                start = max(end - torn - _BLOCK, 0)
+                file.seek(start)
+                block = file.read(end - torn - start)
+                if (last := block.rfind(b"\n")) >= 0:
+                    torn += len(block) - last - 1
+                    break
+                torn += len(block)
+            file.truncate(end - torn)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise HeadwayError(f"{path}: cannot write: {error.strerror}") from error

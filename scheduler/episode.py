@@ -1,7 +1,8 @@
 """One trajectory as its agent sees it: tokens so far, and the two things to wait for, a turn and a tool.
 
-Invariant: tokens are only ever appended, each with its mask, logprob and version; nothing is tokenised again.
-Knows nothing of where a turn runs.
+Invariants: tokens are only ever appended, each with its mask, logprob and version; nothing is tokenised
+again. A trajectory that was begun before takes its turns from that record for as long as all that stands
+before them is the same; its tools are run again. Knows nothing of where a turn runs.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +13,7 @@ import msgspec
 from headway.engine import Generation
 from headway.errors import InputError
 
-from .rollout import ToolCall, TurnSpan
+from .rollout import Rollout, ToolCall, TurnSpan
 from .task import Task
 from .tool import Observation, Tool
 
@@ -33,10 +34,21 @@ class Hooks(msgspec.Struct, frozen=True):
 
 
 class Episode:
-    """Handed to an agent; collects what becomes the rollout. ``max_context`` is in tokens."""
+    """Handed to an agent; collects what becomes the rollout. ``max_context`` is in tokens.
+
+    ``begun`` is what an earlier run left of this trajectory.
+    """
 
     def __init__(
-        self, *, id: str, group: str, task: Task, priority: int, max_context: int, hooks: Hooks
+        self,
+        *,
+        id: str,
+        group: str,
+        task: Task,
+        priority: int,
+        max_context: int,
+        hooks: Hooks,
+        begun: Rollout | None = None,
     ) -> None:
         self.id = id
         self.group = group
@@ -51,12 +63,17 @@ class Episode:
         self.turns: list[TurnSpan] = []
         self.tool_calls: list[ToolCall] = []
         self._hooks = hooks
+        self._begun = begun
         self._in_turn = False
 
     @property
     def room(self) -> int:
         """Tokens that still fit into the context."""
         return self.max_context - len(self.tokens)
+
+    def limit_response(self, tokens: int) -> None:
+        """Allow at most so many tokens after the prompt, whoever writes them; said after the prompt."""
+        self.max_context = min(self.max_context, self.prompt + tokens)
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Append tokens that the model did not write; before the first turn they are the prompt."""
@@ -78,13 +95,34 @@ class Episode:
         if self._in_turn:
             raise RuntimeError(f"trajectory {self.id}: generate() was called while a turn is in flight")
         limit = self.room if max_tokens is None else min(max_tokens, self.room)
-        start = len(self.tokens)
-        self._in_turn = True
-        try:
-            turn = await self._hooks.run_turn(self, limit)
-        finally:
-            self._in_turn = False
-        generation = turn.generation
+        turn = self._turn_from_before(limit)
+        if turn is None:
+            self._in_turn = True
+            try:
+                turn = await self._hooks.run_turn(self, limit)
+            finally:
+                self._in_turn = False
+        return self._take(turn)
+
+    def _turn_from_before(self, limit: int) -> Turn | None:
+        """The next turn of the record that this trajectory goes on from, if it still fits here."""
+        begun, start = self._begun, len(self.tokens)
+        span = begun.turns[len(self.turns)] if begun and len(begun.turns) > len(self.turns) else None
+        if begun is None or span is None or span.end - start > limit or begun.tokens[:start] != self.tokens:
+            self._begun = None
+            return None
+        return Turn(
+            span.engine,
+            Generation(
+                tokens=begun.tokens[start : span.end],
+                logprobs=begun.logprobs[start : span.end],
+                versions=begun.versions[start : span.end],
+                finish_reason=span.finish,
+            ),
+        )
+
+    def _take(self, turn: Turn) -> Generation:
+        start, generation = len(self.tokens), turn.generation
         self._append(generation.tokens, mask=True, logprobs=generation.logprobs, versions=generation.versions)
         self.turns.append(
             TurnSpan(

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-Phase = Literal["rollout", "training", "evaluation", "idle"]
+Phase = Literal["rollout", "training", "evaluation", "screening", "idle"]
 EngineState = Literal["starting", "ready", "weight_sync", "down", "stopped"]
 
 

@@ -20,10 +20,14 @@ from .tool import StatefulTool, Tool
 
 
 class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long a rollout may get: model turns, and tokens in one turn."""
+    """How long a rollout may get: model turns, tokens in one turn, and tokens after the prompt in all.
+
+    The last counts what tools say, too (None: what fits into the context).
+    """
 
     max_turns: Annotated[int, Meta(ge=1)] = 10
     max_turn_tokens: Annotated[int, Meta(ge=1)] = 4096
+    max_response_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 class HermesAgent:
@@ -52,6 +56,8 @@ class HermesAgent:
 
     async def _run(self, episode: Episode, tools: dict[str, Tool]) -> Outcome:
         episode.observe(self._chat.prompt(episode.task.messages))
+        if self._limits.max_response_tokens is not None:
+            episode.limit_response(self._limits.max_response_tokens)
         tags = 0
         for _ in range(self._limits.max_turns):
             turn = await episode.generate(self._limits.max_turn_tokens)

@@ -2,14 +2,16 @@
 
 Invariants: ``tokens``, ``mask``, ``logprobs`` and ``versions`` have one entry a token; where ``mask`` is
 false (prompt and observations) the logprob is 0 and the version -1. A failed trajectory is a record with
-a ``failure``.
+a ``failure``; one that was still live is ``unfinished``, and has whole turns only.
 """
 
 from typing import Literal
 
 import msgspec
 
-FinishReason = Literal["answer", "no_answer", "max_turns", "length", "context", "failed"]
+from headway.engine.protocol import FinishReason as TurnFinish
+
+FinishReason = Literal["answer", "no_answer", "max_turns", "length", "context", "failed", "unfinished"]
 Boundary = Literal["engine", "sandbox", "reward", "agent", "overload", "cancelled"]
 
 
@@ -41,7 +43,7 @@ class TurnSpan(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     end: int
     engine: str
-    finish: str
+    finish: TurnFinish
     cached_tokens: int
     preemptions: int
 

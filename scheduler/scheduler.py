@@ -6,7 +6,8 @@ Knows nothing of placement (``turns`` and the core below it) or of what an agent
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+import itertools
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,8 +36,9 @@ class EpisodeConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Scheduler:
     """Runs episodes on a fleet of engines, which stay their owner's.
 
-    ``on_rollout`` is told each rollout as it ends, before its group is complete. Groups are numbered from
-    ``first_group`` + 1.
+    ``on_rollout`` is told each rollout as it ends, before its group is complete. Groups without a name are
+    numbered from ``first_group`` + 1. ``begun`` is what an earlier run has left, by group: of its rollouts
+    those that finished are part of their group, and those that are unfinished go on.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Scheduler:
         sink: EventSink | None = None,
         on_rollout: Callable[[Rollout], None] = lambda rollout: None,
         first_group: int = 0,
+        begun: Mapping[str, Sequence[Rollout]] | None = None,
     ) -> None:
         self._agent = agent
         self._reward = reward
@@ -64,26 +67,46 @@ class Scheduler:
         self._hooks = Hooks(self._run_turn, self._tool_started, self._tool_ended)
         self._running: set[asyncio.Task[Group]] = set()
         self._groups = first_group
+        self._begun = dict(begun or {})
+        self._episodes: dict[str, Episode] = {}
 
-    def submit(self, task: Task, *, samples: int) -> asyncio.Task[Group]:
-        """Start ``samples`` trajectories of a task; the result is their group. Cancelling it ends them."""
+    def submit(
+        self, task: Task, *, samples: int, name: str | None = None, agent: Agent | None = None
+    ) -> asyncio.Task[Group]:
+        """Start ``samples`` trajectories of a task; the result is their group. Cancelling it ends them.
+
+        ``name`` is the group's, and no other's; ``agent`` takes the place of the scheduler's own.
+        """
         self._groups += 1
-        group = asyncio.create_task(self._run_group(task, self._groups, samples))
+        order = self._groups
+        group = asyncio.create_task(
+            self._run_group(task, name or f"g{order}", order, samples, agent or self._agent)
+        )
         self._running.add(group)
         group.add_done_callback(self._running.discard)
         return group
 
     async def stream(
-        self, tasks: Iterable[Task], *, samples: int, max_live: int = 4096
+        self,
+        tasks: Iterable[Task],
+        *,
+        samples: int,
+        max_live: int = 4096,
+        names: Iterable[str] | None = None,
+        agent: Agent | None = None,
     ) -> AsyncGenerator[Group, None]:
-        """Run tasks and yield each group as it completes; ``max_live`` bounds the trajectories alive."""
-        source = iter(tasks)
+        """Run tasks and yield each group as it completes; ``max_live`` bounds the trajectories alive.
+
+        ``names`` and ``agent`` are as in ``submit``, a name for each task.
+        """
+        source = zip(tasks, names if names is not None else itertools.repeat(None), strict=False)
         pending: set[asyncio.Task[Group]] = set()
         at_once = max(max_live // samples, 1)
         try:
             while True:
-                while len(pending) < at_once and (task := next(source, None)) is not None:
-                    pending.add(self.submit(task, samples=samples))
+                while len(pending) < at_once and (wanted := next(source, None)) is not None:
+                    task, name = wanted
+                    pending.add(self.submit(task, samples=samples, name=name, agent=agent))
                 if not pending:
                     return
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -105,26 +128,37 @@ class Scheduler:
         """End whatever still runs."""
         await _cancel(self._running)
 
-    async def _run_group(self, task: Task, order: int, samples: int) -> Group:
-        ids = [f"g{order}.{sibling}" for sibling in range(samples)]
-        async with asyncio.TaskGroup() as siblings:
-            running = [siblings.create_task(self._run_trajectory(task, order, id)) for id in ids]
-        return Group(task.id, [sibling.result() for sibling in running])
+    def unfinished(self) -> list[Rollout]:
+        """What there is of every live trajectory that has a turn, up to the end of its last one."""
+        return [_so_far(episode) for episode in self._episodes.values() if episode.turns]
 
-    async def _run_trajectory(self, task: Task, order: int, id: str) -> Rollout:
+    async def _run_group(self, task: Task, name: str, order: int, samples: int, agent: Agent) -> Group:
+        begun = {rollout.id: rollout for rollout in self._begun.pop(name, ())}
+        running: dict[str, asyncio.Task[Rollout]] = {}
+        async with asyncio.TaskGroup() as siblings:
+            for id in (f"{name}.{sibling}" for sibling in range(samples)):
+                if id not in begun or begun[id].finish_reason == "unfinished":
+                    episode = Episode(
+                        id=id,
+                        group=name,
+                        task=task,
+                        priority=order,
+                        max_context=self._config.max_context,
+                        hooks=self._hooks,
+                        begun=begun.pop(id, None),
+                    )
+                    running[id] = siblings.create_task(self._run_trajectory(episode, agent))
+        ended = begun | {id: sibling.result() for id, sibling in running.items()}
+        return Group(task.id, [ended[f"{name}.{sibling}"] for sibling in range(samples)])
+
+    async def _run_trajectory(self, episode: Episode, agent: Agent) -> Rollout:
         """Run one trajectory to its end; whatever happens, its end is noted once."""
-        episode = Episode(
-            id=id,
-            group=f"g{order}",
-            task=task,
-            priority=order,
-            max_context=self._config.max_context,
-            hooks=self._hooks,
-        )
+        id, task = episode.id, episode.task
         self._sink.emit(TrajectoryStarted(t=now_ns(), trajectory=id, group=episode.group, task=task.id))
         outcome, reward, failure = Outcome("failed"), None, None
         try:
-            outcome = await self._run_agent(episode)
+            self._episodes[id] = episode
+            outcome = await self._run_agent(episode, agent)
             self._turns.ended(id, failed=False)
             reward = await self._score(episode, outcome)
         except asyncio.CancelledError:
@@ -134,17 +168,18 @@ class Scheduler:
         except Exception as error:
             failure = explain(error)
         finally:
+            self._episodes.pop(id, None)
             self._turns.ended(id, failed=failure is not None)
             rollout = _record(episode, outcome, reward, failure)
             self._note_end(rollout)
         self._on_rollout(rollout)
         return rollout
 
-    async def _run_agent(self, episode: Episode) -> Outcome:
+    async def _run_agent(self, episode: Episode, agent: Agent) -> Outcome:
         clock = self._clocks[episode.id] = AgentClock(self._config.agent_timeout_s)
         try:
             async with clock:
-                outcome = await self._agent(episode)
+                outcome = await agent(episode)
         finally:
             del self._clocks[episode.id]
         if not isinstance(outcome, Outcome):
@@ -216,6 +251,14 @@ def _record(episode: Episode, outcome: Outcome, reward: float | None, failure: F
         reward=None if failure else reward,
         failure=failure,
     )
+
+
+def _so_far(episode: Episode) -> Rollout:
+    """The record of an episode as if it had ended with its last turn."""
+    end = episode.turns[-1].end
+    whole = _record(episode, Outcome("unfinished"), None, None)
+    parts = {name: getattr(whole, name)[:end] for name in ("tokens", "mask", "logprobs", "versions")}
+    return msgspec.structs.replace(whole, **parts)
 
 
 async def _cancel(groups: Iterable[asyncio.Task[Group]]) -> None:

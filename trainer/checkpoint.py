@@ -98,6 +98,11 @@ def read_checkpoint(
     return contents.steps, contents.extra
 
 
+def read_extra(folder: Path) -> dict[str, Any]:
+    """Return the ``extra`` of a checkpoint, and nothing else of it; raises ``InputError``."""
+    return _read(folder / _CONTENTS, _Contents).extra
+
+
 def _vetted(folder: Path, tensors: Mapping[str, str]) -> _Contents:
     contents = _read(folder / _CONTENTS, _Contents)
     for name, size in contents.files.items():

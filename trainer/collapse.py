@@ -46,7 +46,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class StepFigures(msgspec.Struct, frozen=True, kw_only=True):
+class StepFigures(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What the detector looks at in a step; without an update there is no entropy and no gradient norm."""
 
     step: int

@@ -4,6 +4,7 @@ import difflib
 import re
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,14 +15,36 @@ from headway.errors import InputError
 T = TypeVar("T")
 
 
-def load_config(path: Path, kind: type[T]) -> T:
-    """Decode a TOML file as ``kind``; raises ``InputError`` that names the key that does not fit."""
+def load_config(path: Path, kind: type[T], changes: Sequence[str] = ()) -> T:
+    """Decode a TOML file as ``kind``; raises ``InputError`` that names the key that does not fit.
+
+    ``changes`` are of the form ``table.key=value``, and go before what the file says.
+    """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=kind)
+        values = msgspec.toml.decode(path.read_bytes())
+        for change in changes:
+            _change(values, change)
+        return msgspec.convert(values, kind)
     except OSError as error:
         raise InputError(f"{path}: cannot read the configuration: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {_explain(str(error), kind)}") from error
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    """Set one value; what is no TOML value is taken as text."""
+    key, equals, text = change.partition("=")
+    if not equals or not all(key.split(".")):
+        raise InputError(f"--set {change}: give KEY=VALUE, such as grpo.steps=50")
+    *tables, name = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--set {change}: {table} is no table of the configuration")
+    try:
+        values[name] = msgspec.toml.decode(f"value = {text}")["value"]
+    except msgspec.DecodeError:
+        values[name] = text
 
 
 def _explain(message: str, kind: Any) -> str:

@@ -20,17 +20,31 @@ _REASONS = {
         "groups with fewer than `keep` rollouts scored",
         "tasks need an answer; see the failures in the rollouts",
     ),
+    "too_old": ("groups older than `max_staleness` allows", 'allow more, or set `too_old = "reweight"`'),
     "skipped": ("updates not finite and so skipped", "try a lower `learning_rate`"),
 }
+
+
+class FruitlessState(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps in a row that trained nothing, and how often for which reason."""
+
+    steps: int = 0
+    reasons: dict[str, int] = {}
 
 
 class FruitlessSteps:
     """Counts steps in a row that trained nothing; at ``limit`` of them it raises ``HeadwayError``."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, state: FruitlessState | None = None) -> None:
+        state = state or FruitlessState()
         self._limit = limit
-        self._steps = 0
-        self._reasons: Counter[str] = Counter()
+        self._steps = state.steps
+        self._reasons: Counter[str] = Counter(state.reasons)
+
+    @property
+    def state(self) -> FruitlessState:
+        """From which another goes on alike."""
+        return FruitlessState(steps=self._steps, reasons=dict(self._reasons))
 
     def note(self, rejections: Rejections, update: StepReport | None) -> None:
         """Take in a step: the groups that it rejected, and its update if it had one."""

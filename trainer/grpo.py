@@ -1,93 +1,46 @@
 """The GRPO-RoC loop: roll out groups, keep G of 2G, take one optimiser step, update the live engines.
 
-Invariants: synchronous, so every token of a step is sampled by the weights of the last one; what a step saw
-is told to the observer once; a run that trains nothing ends with an error; however it ends, every trajectory
-that was started has ended and no weights file is left.
-Knows nothing of engines, terminals or files other than the weights that it hands over.
+Invariants: with a staleness of 0, every token of a step is sampled by the weights of the last one; what a
+step saw is told to the observer once; a run that trains nothing ends with an error; however it ends, every
+trajectory that was started has ended. A loop that is given the state of another goes on as that one would.
+Knows nothing of engines, terminals or files.
 """
 
-import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Protocol, TypeVar
-
-import msgspec
+from collections.abc import Awaitable, Callable, Sequence
 
 from headway.errors import HeadwayError
-from headway.scheduler import Group, Rollout, Scheduler, Task
+from headway.scheduler import Agent, Group, Rollout, Scheduler, Task
 from headway.scheduler.events import EventSink, Phase, PhaseChanged, now_ns
 
 from .batch import Sample
 from .collapse import Alarm, CollapseDetector, StepFigures
-from .collector import Collector, Rejections, require_engines
+from .collector import Collected, Collector, require_engines
+from .curriculum import Curriculum
 from .fruitless import FruitlessSteps
 from .grpo_config import EvalConfig, GrpoConfig
-from .measures import RolloutMeasures, measure
-from .policy_model import PolicyModel
+from .in_thread import in_thread
+from .loop_observer import Evaluation, GrpoStep, Observer, StageEntry
+from .loop_state import HeldOutFigure, LoopState
+from .measures import measure
+from .policy import Policy
 from .roc import advantages
-from .step_report import StepReport
+from .screening import try_out, unknown
+from .solve_rates import SolveRates
+from .stage_config import StageConfig
+from .task_cursor import TaskCursor
 
-__all__ = ["EvalConfig", "Evaluation", "GrpoConfig", "GrpoLoop", "GrpoStep", "Observer"]
-
-T = TypeVar("T")
-
-
-class GrpoStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step saw and did: groups rolled out, those rejected, and ``kept`` rollouts trained on.
-
-    ``update`` is None where no group was usable; the engines take on the version all the same.
-    """
-
-    step: int
-    groups: int
-    rejected: int
-    rejections: Rejections
-    kept: int
-    weight_version: int
-    rollout_s: float
-    train_s: float
-    sync_s: float
-    measures: RolloutMeasures
-    update: StepReport | None
-
-
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """Held-out results after ``step`` steps, of ``n`` rollouts."""
-
-    step: int
-    n: int
-    seconds: float
-    measures: RolloutMeasures
-
-
-class Observer(Protocol):
-    """Is told how the loop gets on."""
-
-    def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
-        """Take in that a group is complete: ``done`` usable ones of those ``wanted``."""
-        ...
-
-    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
-        """Take in what a step trains on, before it does."""
-        ...
-
-    def on_step(self, step: GrpoStep) -> None:
-        """Take in that a step is over."""
-        ...
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        """Take in that an evaluation is over."""
-        ...
-
-    def on_alarm(self, alarm: Alarm) -> None:
-        """Take in a sign that training collapses."""
-        ...
+__all__ = ["EvalConfig", "Evaluation", "GrpoConfig", "GrpoLoop", "GrpoStep", "LoopState", "Observer"]
 
 
 class GrpoLoop:
-    """Runs the steps. ``weights`` is a folder, best in memory, through which weights pass to the engines."""
+    """Runs the steps.
+
+    ``push_weights`` brings the policy's weights into every engine, as the version that it is told.
+    ``agent_of`` makes the agent of a stage (None: the scheduler's own). ``state`` is that of a loop that this
+    one goes on from; the policy is then the one that it belongs to.
+    """
 
     def __init__(
         self,
@@ -95,66 +48,152 @@ class GrpoLoop:
         config: GrpoConfig,
         evaluation: EvalConfig,
         scheduler: Scheduler,
-        model: PolicyModel,
-        train: Iterator[Task],
+        policy: Policy,
+        push_weights: Callable[[int], Awaitable[None]],
+        train: TaskCursor,
         held_out: Sequence[Task],
-        weights: Path,
         sink: EventSink,
         observer: Observer,
+        agent_of: Callable[[StageConfig], Agent | None] = lambda stage: None,
+        state: LoopState | None = None,
     ) -> None:
         self._config = config
         self._evaluation = evaluation
         self._scheduler = scheduler
-        self._model = model
+        self._policy = policy
+        self._push_weights = push_weights
+        self._train = train
         self._held_out = list(held_out)[: evaluation.tasks]
-        self._weights = weights
         self._sink = sink
         self._observer = observer
-        self._collector = Collector(config=config, scheduler=scheduler, tasks=train, on_group=self._on_group)
+        self._agent_of = agent_of
+        self._collector = Collector(
+            config=config,
+            scheduler=scheduler,
+            tasks=train,
+            on_group=self._on_group,
+            state=state.collector if state else None,
+        )
+        self._curriculum = Curriculum(config.plan, state.curriculum if state else None)
+        self._fruitless = FruitlessSteps(
+            min(config.give_up_after, config.most_steps), state.fruitless if state else None
+        )
+        self._rates = SolveRates(state.solve_rates if state else None)
         self._collapse = CollapseDetector(config.collapse)
-        self._version = 0
+        self._figures: list[StepFigures | HeldOutFigure] = []
+        for figures in state.figures if state else []:
+            self._detect(figures)
+        self._step = state.step if state else 0
+        self._version = state.version if state else 0
+
+    @property
+    def state(self) -> LoopState:
+        """From which another loop goes on alike; asked for between steps."""
+        return LoopState(
+            step=self._step,
+            version=self._version,
+            collector=self._collector.state,
+            curriculum=self._curriculum.state,
+            fruitless=self._fruitless.state,
+            solve_rates=self._rates.rates,
+            figures=list(self._figures),
+            unfinished=self._scheduler.unfinished(),
+        )
 
     async def run(self) -> None:
         """Evaluate, take every step, evaluate.
 
         Raises ``HeadwayError`` where an engine failed, where every rollout of a step failed, where
-        ``give_up_after`` steps in a row, or all of them, trained nothing, and where training collapsed and
-        the configuration says to stop then.
+        ``give_up_after`` steps in a row, or all of them, trained nothing, where a stage has no task left, and
+        where training collapsed and the configuration says to stop then.
         """
-        fruitless = FruitlessSteps(min(self._config.give_up_after, self._config.steps))
-        await self._evaluate(0)
-        for step in range(1, self._config.steps + 1):
-            report = await self._step(step)
-            self._observer.on_step(report)
-            self._heed(self._collapse.note_step(_figures(report)))
-            fruitless.note(report.rejections, report.update)
-            every = self._evaluation.every
-            if step == self._config.steps or (every and step % every == 0):
-                await self._evaluate(step)
-        self._enter("idle", self._config.steps)
+        try:
+            if self._version:
+                await self._push_weights(self._version)
+            if self._step == 0:
+                await self._evaluate()
+            while (stage := self._curriculum.stage) is not None:
+                if self._curriculum.begins:
+                    await self._begin(stage)
+                self._collector.agent = self._agent_of(stage)
+                await self._take_step(stage)
+            self._enter("idle")
+        finally:
+            await self._collector.close()
 
-    async def _step(self, step: int) -> GrpoStep:
+    async def _take_step(self, stage: StageConfig) -> None:
+        self._step += 1
+        report = await self._train_once(stage)
+        self._observer.on_step(report)
+        self._heed(self._detect(_figures(report)))
+        self._fruitless.note(report.rejections, report.update)
+        self._curriculum.note(report.measures.fully_solved)
+        every = self._evaluation.every
+        if self._curriculum.stage is None or (every and self._step % every == 0):
+            await self._evaluate()
+        await self._observer.on_state(self._step, self.state)
+
+    async def _begin(self, stage: StageConfig) -> None:
+        """Leave out what the policy solves every time, and reset the optimiser, where the stage says so."""
+        screened: list[Task] = []
+        if stage.drop_solved is not None:
+            of, since = stage.drop_solved, self._version - stage.drop_within
+            screened = unknown(self._train.pool, self._rates, of=of, since=since)
+            self._enter("screening")
+            await try_out(
+                screened,
+                self._rates,
+                scheduler=self._scheduler,
+                samples=of,
+                version=self._version,
+                names=[f"s{self._curriculum.index}-{number}" for number in range(1, len(screened) + 1)],
+                agent=self._agent_of(stage),
+                on_group=lambda group, done, wanted: self._observer.on_group(
+                    "screening", group, done, wanted
+                ),
+            )
+            self._train.leave_out(
+                {task.id for task in self._train.pool if self._rates.solved(task.id, of=of, since=since)}
+            )
+        if stage.reset_optimizer:
+            await in_thread(self._policy.reset_optimizer)
+        pool, left_out = len(self._train.pool), len(self._train.left_out)
+        self._observer.on_stage(
+            StageEntry(
+                step=self._step,
+                stage=stage.name,
+                tasks=pool - left_out if pool else None,
+                left_out=left_out,
+                screened=len(screened),
+            )
+        )
+
+    async def _train_once(self, stage: StageConfig) -> GrpoStep:
         started = time.perf_counter()
-        self._enter("rollout", step)
-        collected = await self._collector.collect()
+        self._enter("rollout")
+        collected = await self._collector.collect(self._version)
         rolled_out = time.perf_counter()
-        self._enter("training", step)
+        self._enter("training")
         rollouts = [rollout for group in collected.groups for rollout in group.rollouts]
         _require_some_scored(rollouts)
         measures = measure(rollouts, version=self._version)
         samples = [sample for kept in collected.kept for sample in self._with_advantages(kept)]
-        self._observer.on_batch(step, samples)
+        self._observer.on_batch(self._step, samples)
         update = (
-            await _in_thread(lambda: self._model.step(samples, version=self._version)) if samples else None
+            await in_thread(lambda: self._policy.step(samples, version=self._version)) if samples else None
         )
         trained = time.perf_counter()
-        await self._synchronise()
+        self._version += 1
+        await self._push_weights(self._version)
         return GrpoStep(
-            step=step,
+            step=self._step,
+            stage=stage.name,
             groups=len(collected.groups),
             rejected=len(collected.groups) - len(collected.kept),
             rejections=collected.rejections,
             kept=len(samples),
+            trained=_names(collected),
+            reweighted=collected.reweighted,
             weight_version=self._version,
             rollout_s=rolled_out - started,
             train_s=trained - rolled_out,
@@ -164,31 +203,26 @@ class GrpoLoop:
         )
 
     def _on_group(self, group: Group, usable: int) -> None:
-        self._observer.on_group("rollout", group, usable, self._config.prompts)
+        self._rates.note(group, self._version)
+        self._observer.on_group("rollout", group, min(usable, self._config.prompts), self._config.prompts)
 
     def _with_advantages(self, rollouts: Sequence[Rollout]) -> list[Sample]:
         rewards = [float(rollout.reward or 0.0) for rollout in rollouts]
         values = advantages(rewards, self._config.advantage_epsilon, scaled=self._config.scaled_advantages)
         return [Sample(rollout, value) for rollout, value in zip(rollouts, values, strict=True)]
 
-    async def _synchronise(self) -> None:
-        """Hand the model's weights to every engine as the next version."""
-        self._version += 1
-        file = self._weights / f"weights-{self._version}.safetensors"
-        try:
-            await _in_thread(lambda: self._model.write_weights(file))
-            await self._scheduler.update_weights(file, self._version)
-        finally:
-            file.unlink(missing_ok=True)
-
-    async def _evaluate(self, step: int) -> None:
+    async def _evaluate(self) -> None:
         if not self._held_out:
             return
-        self._enter("evaluation", step)
+        self._enter("evaluation")
         started = time.perf_counter()
         rollouts: list[Rollout] = []
         done = 0
-        groups = self._scheduler.stream(self._held_out, samples=self._evaluation.samples)
+        groups = self._scheduler.stream(
+            self._held_out,
+            samples=self._evaluation.samples,
+            names=[f"e{self._step}-{number}" for number in range(1, len(self._held_out) + 1)],
+        )
         async with contextlib.aclosing(groups):  # or what is still running would outlive an error raised here
             async for group in groups:
                 require_engines(group)
@@ -199,9 +233,15 @@ class GrpoLoop:
         measures = measure(rollouts, version=self._version)
         seconds = time.perf_counter() - started
         self._observer.on_evaluation(
-            Evaluation(step=step, n=len(rollouts), seconds=seconds, measures=measures)
+            Evaluation(step=self._step, n=len(rollouts), seconds=seconds, measures=measures)
         )
-        self._heed(self._collapse.note_evaluation(step, measures.pass_at_1))
+        self._heed(self._detect(HeldOutFigure(step=self._step, pass_at_1=measures.pass_at_1)))
+
+    def _detect(self, figures: StepFigures | HeldOutFigure) -> list[Alarm]:
+        self._figures.append(figures)
+        if isinstance(figures, HeldOutFigure):
+            return self._collapse.note_evaluation(figures.step, figures.pass_at_1)
+        return self._collapse.note_step(figures)
 
     def _heed(self, alarms: Sequence[Alarm]) -> None:
         """Tell the alarms, and end the run at the first where it is to."""
@@ -210,8 +250,12 @@ class GrpoLoop:
             if self._config.collapse.stop:
                 raise HeadwayError(f"training has collapsed at step {alarm.step}: {alarm.reason}")
 
-    def _enter(self, phase: Phase, step: int) -> None:
-        self._sink.emit(PhaseChanged(t=now_ns(), phase=phase, step=step))
+    def _enter(self, phase: Phase) -> None:
+        self._sink.emit(PhaseChanged(t=now_ns(), phase=phase, step=self._step))
+
+
+def _names(collected: Collected) -> list[str]:
+    return [rollouts[0].group for rollouts in collected.kept]
 
 
 def _figures(step: GrpoStep) -> StepFigures:
@@ -223,16 +267,6 @@ def _figures(step: GrpoStep) -> StepFigures:
         entropy=trained.entropy if trained else None,
         grad_norm=step.update.grad_norm if step.update else None,
     )
-
-
-async def _in_thread(call: Callable[[], T]) -> T:
-    """Run a call in a thread; a cancellation waits for its end, because the thread would go on regardless."""
-    running = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
 
 
 def _require_some_scored(rollouts: Sequence[Rollout]) -> None:

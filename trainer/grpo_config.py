@@ -1,6 +1,6 @@
 """What a GRPO-RoC run is asked to do."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -8,6 +8,7 @@ from msgspec import Meta
 from .collapse import CollapseConfig
 from .optimizer_config import OptimizerConfig
 from .roc import RocConfig
+from .stage_config import StageConfig
 
 
 class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -15,15 +16,23 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ``refill`` bounds the groups started in a step, as a multiple of ``prompts``. ``give_up_after`` so many
     steps in a row that trained nothing, the run ends as failed. Without ``scaled_advantages`` they are not
-    divided by the rewards' spread (Dr. GRPO, arXiv 2503.20783).
+    divided by the rewards' spread (Dr. GRPO, arXiv 2503.20783). With ``stages``, their steps count, and not
+    ``steps``.
+
+    ``max_staleness``: so many batches may be rolled out ahead while an earlier one is collected and trained
+    on; 0 is synchronous. A group of which a token is older than so many versions all the same is trained on
+    with its importance weights (``too_old`` = ``reweight``), or rejected and replaced (``refuse``).
     """
 
     steps: int = 30
+    stages: tuple[StageConfig, ...] = ()
     prompts: int = 12
     samples: int = 12
     keep: int = 6
     refill: Annotated[float, Meta(le=1000)] = 2.0
     give_up_after: int = 3
+    max_staleness: Annotated[int, Meta(ge=0, le=100)] = 0
+    too_old: Literal["reweight", "refuse"] = "reweight"
     advantage_epsilon: Annotated[float, Meta(ge=0)] = 1e-4
     scaled_advantages: bool = True
     seed: int = 0
@@ -42,6 +51,27 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(
                 f"`roc.least_right` and `roc.least_wrong` together are more than `keep` ({self.keep})"
             )
+        if self.max_staleness and self.too_old == "reweight" and self.optimizer.importance.level == "off":
+            raise ValueError(
+                "`max_staleness` needs importance weights: set `optimizer.importance.level`, "
+                'or `too_old = "refuse"`'
+            )
+        for stage in self.stages:
+            if stage.drop_solved is not None and stage.drop_solved > self.samples:
+                raise ValueError(
+                    f"stage {stage.name}: `drop_solved` ({stage.drop_solved}) cannot be more than "
+                    f"`samples` ({self.samples})"
+                )
+
+    @property
+    def plan(self) -> tuple[StageConfig, ...]:
+        """The stages, one at least."""
+        return self.stages or (StageConfig(steps=self.steps),)
+
+    @property
+    def most_steps(self) -> int:
+        """The steps of all stages, if none is cut short."""
+        return sum(stage.steps for stage in self.plan)
 
 
 class EvalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

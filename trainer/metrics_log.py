@@ -38,17 +38,25 @@ def check_log(kinds: Sequence[LogKind]) -> None:
 
 
 class MetricsLog:
-    """Writes into a folder; raises ``HeadwayError`` where it cannot. ``config`` is told to wandb alone."""
+    """Writes into a folder; raises ``HeadwayError`` where it cannot. ``config`` is told to wandb alone.
+
+    ``after``: the last step of an earlier log in that folder which still holds; what came later does not.
+    """
 
     def __init__(
-        self, folder: Path, kinds: Sequence[LogKind] = BOTH_FILES, config: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        kinds: Sequence[LogKind] = BOTH_FILES,
+        config: Mapping[str, Any] | None = None,
+        *,
+        after: int | None = None,
     ) -> None:
         self._folder = folder
         self._lines = folder / "metrics.jsonl" if "jsonl" in kinds else None
         self._sinks: list[ScalarSink] = []
         try:
             if "tensorboard" in kinds:
-                self._sinks.append(TensorboardFile(folder))
+                self._sinks.append(TensorboardFile(folder, after=after))
             if "wandb" in kinds:
                 self._sinks.append(WandbRun(folder, config or {}))
         except OSError as error:
@@ -66,6 +74,11 @@ class MetricsLog:
                 sink.write(step, scalars)
         except OSError as error:
             raise self._failed(error) from error
+
+    @property
+    def size(self) -> int:
+        """The bytes that the JSON lines have; 0 without them."""
+        return self._lines.stat().st_size if self._lines is not None and self._lines.exists() else 0
 
     def close(self) -> None:
         """End what a sink has begun; the files are not held open."""

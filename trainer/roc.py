@@ -40,6 +40,7 @@ class Rejection(StrEnum):
     ALL_RIGHT = "all_right"
     ALL_WRONG = "all_wrong"
     UNSCORED = "unscored"  # fewer than ``keep`` rollouts have a reward
+    TOO_OLD = "too_old"  # for the staleness that is allowed
 
 
 def tool_error_penalty(rollout: Rollout) -> float:

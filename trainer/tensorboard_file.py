@@ -14,13 +14,18 @@ from typing import Any
 
 
 class TensorboardFile:
-    """Writes ``tensorboard/`` in a folder, each call at once; raises ``OSError``."""
+    """Writes ``tensorboard/`` in a folder, each call at once; raises ``OSError``.
 
-    def __init__(self, folder: Path) -> None:
+    Of older files there, tensorboard is told to forget what came after step ``after``.
+    """
+
+    def __init__(self, folder: Path, *, after: int | None = None) -> None:
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
         self._path = folder / "tensorboard" / name
         self._path.parent.mkdir(exist_ok=True)
         self._append(file_version="brain.Event:2")
+        if after is not None:
+            self._append(step=after + 1, session_log={"status": "START"})
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Append the scalars of a step."""

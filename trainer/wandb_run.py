@@ -8,6 +8,7 @@ nor ending waits for a network longer than a minute.
 import importlib
 import importlib.util
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class WandbRun:
             self._run: Any = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "headway"),
                 name=folder.name,
+                id=_id(folder),
+                resume="allow",
                 dir=str(folder),
                 config=dict(config),
                 settings=wandb.Settings(
@@ -54,3 +57,11 @@ class WandbRun:
     def close(self) -> None:
         """End the run, with what it has."""
         self._run.finish()
+
+
+def _id(folder: Path) -> str:
+    """The run's id, the same whenever the run goes on."""
+    file = folder / "wandb-id"
+    if not file.exists():
+        file.write_text(secrets.token_hex(8))
+    return file.read_text()

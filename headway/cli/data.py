@@ -6,15 +6,19 @@ from pathlib import Path
 
 from headway.scheduler import Task, TaskFormat, load_tasks
 from headway.trainer import arithmetic
+from headway.trainer.task_cursor import TaskCursor
 
 GENERATED = "arithmetic"
 
 
-def training_tasks(source: str, *, seed: int, format: TaskFormat = "auto") -> Iterator[Task]:
-    """Yield tasks without end: generated ones, or a file's in a new order each epoch."""
-    if source == GENERATED:
-        return (problem.task() for problem in arithmetic.stream(arithmetic.Split.TRAIN, seed))
-    return _epochs(load_tasks(Path(source), format), random.Random(seed))
+def training_tasks(
+    source: str, *, seed: int, format: TaskFormat = "auto", count: int | None = None
+) -> TaskCursor:
+    """Tasks without end: generated ones, or ``count`` of them or a file's in a new order each epoch."""
+    if source == GENERATED and count is None:
+        return TaskCursor(problem.task() for problem in arithmetic.stream(arithmetic.Split.TRAIN, seed))
+    pool = finite_tasks(source, format, count=count, seed=seed)
+    return TaskCursor(_epochs(pool, random.Random(seed)), pool)
 
 
 def held_out_tasks(source: str, count: int, format: TaskFormat = "auto") -> list[Task]:
@@ -26,9 +30,13 @@ def held_out_tasks(source: str, count: int, format: TaskFormat = "auto") -> list
     return load_tasks(Path(source), format)[:count]
 
 
-def finite_tasks(source: str, format: TaskFormat = "auto") -> list[Task]:
-    """The tasks of a training source that can be checked before the run; none for generated ones."""
-    return [] if source == GENERATED else load_tasks(Path(source), format)
+def finite_tasks(
+    source: str, format: TaskFormat = "auto", *, count: int | None = None, seed: int = 0
+) -> list[Task]:
+    """The tasks of a training source, at most ``count``; none for generated ones that have no end."""
+    if source == GENERATED:
+        return arithmetic.tasks(arithmetic.Split.TRAIN, count, seed) if count is not None else []
+    return load_tasks(Path(source), format)[:count]
 
 
 def _epochs(tasks: list[Task], rng: random.Random) -> Iterator[Task]:

@@ -15,7 +15,7 @@ def entropy(
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="The model that wrote them. Default: the run's latest checkpoint."),
+        typer.Option(metavar="DIR", help="The model that wrote them. Default: the run's latest weights."),
     ] = None,
     rollouts: Annotated[int, typer.Option(min=1, metavar="N", help="The last so many of the file.")] = 256,
     top: Annotated[

@@ -43,8 +43,8 @@ class Recorded(msgspec.Struct, frozen=True):
 
 def _model_of(run: Path) -> Path | None:
     """The run's latest weights, or the model that it began with."""
-    if (run / "checkpoint" / "config.json").is_file():
-        return run / "checkpoint"
+    if (run / "model" / "config.json").is_file():
+        return run / "model"
     try:
         return model_folder(str(json.loads((run / "config.json").read_text())["model"]))
     except (OSError, ValueError, KeyError):

@@ -33,10 +33,11 @@ def print_report(console: Console, summary: Summary, folder: RunFolder) -> None:
     names = {
         folder.events: "event log",
         folder.rollouts: "every rollout",
-        folder.path / "metrics.jsonl": "every figure of every step",
+        folder.metrics: "every figure of every step",
         folder.path / "tensorboard": "the same, for tensorboard",
         folder.transcripts: "a few rollouts of every step, to read",
-        folder.checkpoint: "the policy as it stands (HF)",
+        folder.model: "the policy as it stands (HF)",
+        folder.checkpoints: "from which --resume auto goes on",
         folder.summary: "this summary",
     }
     for path, what in names.items():

@@ -1,6 +1,7 @@
 """The folder that a run leaves behind, and the names of what is in it."""
 
 import datetime
+import fcntl
 import os
 import shutil
 import tempfile
@@ -12,24 +13,57 @@ _MEMORY = Path("/dev/shm")
 
 
 class RunFolder:
-    """Makes a new folder; raises ``HeadwayError`` where it cannot."""
+    """Makes a new folder, or with ``resume`` opens the one that is there; raises ``HeadwayError`` if it cannot.
 
-    def __init__(self, path: Path | None, *, name: str) -> None:
+    Of a run that is resumed, each attempt has an event log and engine logs of its own. No two processes have
+    the same folder open.
+    """
+
+    def __init__(self, path: Path | None, *, name: str, resume: bool = False) -> None:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         self.path = path or Path("runs") / f"{name}-{stamp}"
         try:
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=resume)
         except FileExistsError:
-            raise HeadwayError(f"{self.path}: the run folder is there already; give another one") from None
+            raise HeadwayError(
+                f"{self.path}: the run folder is there already; give another one, or --resume auto to go on"
+            ) from None
         except OSError as error:
             raise HeadwayError(f"{self.path}: cannot make the run folder: {error.strerror}") from error
-        self.events = self.path / "events.jsonl"
+        self._lock = _lock(self.path)
         self.rollouts = self.path / "rollouts.jsonl"
         self.config = self.path / "config.json"
         self.summary = self.path / "summary.json"
-        self.checkpoint = self.path / "checkpoint"
-        self.logs = self.path / "logs"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.model = self.path / "model"
         self.transcripts = self.path / "transcripts"
+        attempt = 1 + sum(1 for _ in self.path.glob("events*.jsonl"))
+        which = f"-{attempt}" if attempt > 1 else ""
+        self.events = self.path / f"events{which}.jsonl"
+        self.logs = self.path / f"logs{which}"
+
+    def release(self) -> None:
+        """Let another process, or another run in this one, have the folder."""
+        os.close(self._lock)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no run has begun in it."""
+        return not self.config.exists()
+
+
+def _lock(folder: Path) -> int:
+    """Hold a folder, at most until the process ends, however it does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise HeadwayError(f"{folder}: cannot lock the run folder: {error.strerror}") from error
+        raise HeadwayError(f"{folder}: another process has this run open; end it first") from None
+    return descriptor
 
 
 def transfer_folder(run: Path, model: Path, *, memory: Path = _MEMORY) -> tempfile.TemporaryDirectory[str]:

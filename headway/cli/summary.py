@@ -1,13 +1,14 @@
 """The run's summary, as ``summary.json`` holds it: rewritten whole after every step, so it is never torn."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 
 from headway.engine import EngineInfo
 from headway.trainer.collapse import Alarm
-from headway.trainer.grpo import Evaluation, GrpoStep
+from headway.trainer.loop_observer import Evaluation, GrpoStep
 
 from .output_file import write_json
 from .recorder import Spent
@@ -26,6 +27,7 @@ class StepSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One step. For every engine the nanoseconds in ``idle`` (``busy`` among them) sum to ``wall_ns``."""
 
     step: int
+    stage: str
     trajectories: int
     groups: int
     kept: int
@@ -87,6 +89,7 @@ class Summary(msgspec.Struct, kw_only=True):
         diff = step.update.logprob_max_abs_diff if step.update else None
         summary = StepSummary(
             step=step.step,
+            stage=step.stage,
             trajectories=step.measures.trajectories,
             groups=step.groups,
             kept=step.kept,
@@ -117,9 +120,15 @@ class Summary(msgspec.Struct, kw_only=True):
         self.eval.append(summary)
         return summary
 
-    def set_idle(self, idle: Spent, wall_ns: int) -> None:
-        """Note where the engines' time went in the whole run."""
-        self.idle, self.wall_ns = plain(idle), wall_ns
+    def set_idle(
+        self, before: dict[str, dict[str, int]], wall_before_ns: int, idle: Spent, wall_ns: int
+    ) -> None:
+        """Note where the engines' time went in the whole run: before it was resumed, and since."""
+        self.wall_ns = wall_before_ns + wall_ns
+        self.idle = {
+            engine: dict(Counter(before.get(engine, {})) + Counter(causes))
+            for engine, causes in plain(idle).items()
+        }
 
     def write(self, path: Path) -> None:
         """Write the file whole."""

@@ -9,9 +9,12 @@ from rich.console import Console
 
 import headway
 from headway.jsonl import JsonLines
+from headway.scheduler import Agent
+from headway.trainer.file_weights import FileWeights
 from headway.trainer.grpo import GrpoLoop
 from headway.trainer.metrics_log import MetricsLog
 from headway.trainer.policy_model import PolicyModel
+from headway.trainer.stage_config import StageConfig
 
 from .data import finite_tasks, held_out_tasks, training_tasks
 from .endings import finally_all
@@ -19,6 +22,7 @@ from .observer import RunObserver
 from .output_file import write_json
 from .recorder import Recorder
 from .report import print_report
+from .resume import Resumed, require_same
 from .run_folder import RunFolder, transfer_folder
 from .runtime import flushing, run_async
 from .session import Session, engine_ids, model_folder, open_session, quieten_transformers
@@ -30,66 +34,101 @@ from .view import View
 
 
 def run_training(
-    config: TrainConfig, *, run: Path | None, json_file: Path | None, console: Console
+    config: TrainConfig,
+    *,
+    run: Path | None,
+    json_file: Path | None,
+    console: Console,
+    resume: bool = False,
 ) -> Summary:
-    """Run to the end, print the report, and return the summary."""
+    """Run to the end, print the report, and return the summary.
+
+    With ``resume`` a run that is in the folder goes on, if there is one.
+    """
     check_training(config)
-    folder = RunFolder(run, name=config.name)
-    summary = Summary(headway=headway.__version__, model=config.model, policy=config.policy)
+    folder = RunFolder(run, name=config.name, resume=resume)
+    with finally_all(folder.release):
+        resumed = _resumed(config, folder, console)
+        write_json(folder.config, config)
+        summary = (
+            resumed.kept.summary
+            if resumed.kept
+            else Summary(headway=headway.__version__, model=config.model, policy=config.policy)
+        )
 
-    def report() -> None:
-        if summary.engines:
-            print_report(console, summary, folder)
+        def report() -> None:
+            if summary.engines:
+                print_report(console, summary, folder)
 
-    def write() -> None:
-        if summary.engines and json_file is not None:
-            summary.write(json_file)
+        def write() -> None:
+            if summary.engines and json_file is not None:
+                summary.write(json_file)
 
-    with finally_all(report, write):
-        run_async(lambda: _train(config, folder, summary, console))
+        with finally_all(report, write):
+            if not summary.complete:
+                run_async(lambda: _train(config, folder, resumed, summary, console))
     return summary
 
 
-async def _train(config: TrainConfig, folder: RunFolder, summary: Summary, console: Console) -> None:
+def _resumed(config: TrainConfig, folder: RunFolder, console: Console) -> Resumed:
+    if folder.is_new:
+        return Resumed()
+    for change in require_same(config, folder.config):
+        console.print(f"changed since the run began: {change}", highlight=False, markup=False, soft_wrap=True)
+    return Resumed.of(folder)
+
+
+async def _train(
+    config: TrainConfig, folder: RunFolder, resumed: Resumed, summary: Summary, console: Console
+) -> None:
     """Load the policy while the engines start; where either fails, the other is given up at once."""
     data = config.data
     held_out = held_out_tasks(data.held_out, config.evaluation.tasks, data.format)
-    write_json(folder.config, config)
     view = View(console, config, folder)
     recorder = Recorder(
         folder.events, engines=engine_ids(config), model=config.model, policy=config.policy, watchers=[view]
     )
-    rollouts = JsonLines(folder.rollouts)
+    rollouts = JsonLines(folder.rollouts, append=True)
     async with flushing(rollouts, *recorder.files), asyncio.TaskGroup() as group:
-        loading = group.create_task(asyncio.to_thread(_load_model, config))
+        loading = group.create_task(asyncio.to_thread(_load_policy, config, resumed))
         async with (
             view,
             open_session(
                 config,
-                tasks=[*held_out, *finite_tasks(data.train, data.format)],
+                tasks=[*held_out, *finite_tasks(data.train, data.format, count=data.tasks)],
                 log_dir=folder.logs,
                 sink=recorder,
                 on_phase=view.on_phase,
                 on_rollout=rollouts.add,
+                begun=resumed.begun,
             ) as session,
         ):
             summary.add_engines(session.engines)
             summary.sandbox_tier = session.tier
-            await _take_steps(config, session, await loading, folder, summary, recorder, view)
+            if resumed.kept is not None or resumed.begun:
+                view.resume(summary, resumed.finished)
+            policy = await loading
+            await take_steps(config, session, policy, folder, resumed, summary, recorder, view, rollouts)
 
 
-async def _take_steps(
+async def take_steps(
     config: TrainConfig,
     session: Session,
-    model: PolicyModel,
+    policy: PolicyModel,
     folder: RunFolder,
+    resumed: Resumed,
     summary: Summary,
     recorder: Recorder,
     view: View,
+    rollouts: JsonLines,
 ) -> None:
-    data = config.data
+    """Train, in a session that is open, from where ``resumed`` says to the end."""
+    data, state = config.data, resumed.kept.loop if resumed.kept else None
+    log = MetricsLog(
+        folder.path, config.log, msgspec.to_builtins(config), after=state.step if state else None
+    )
     with (
-        contextlib.closing(MetricsLog(folder.path, config.log, msgspec.to_builtins(config))) as metrics,
+        contextlib.closing(log) as metrics,
         transfer_folder(folder.path, model_folder(config.model)) as weights,
     ):
         observer = RunObserver(
@@ -98,26 +137,41 @@ async def _take_steps(
             recorder=recorder,
             metrics=metrics,
             view=view,
-            model=model,
+            policy=policy,
+            rollouts=rollouts,
             checkpoint_every=config.checkpoint_every,
+            keep_checkpoints=config.keep_checkpoints,
             transcripts=StepTranscripts(folder.transcripts, session.chat.transcript, config.transcripts),
         )
         loop = GrpoLoop(
             config=config.grpo,
             evaluation=config.evaluation,
             scheduler=session.scheduler,
-            model=model,
-            train=training_tasks(data.train, seed=config.grpo.seed, format=data.format),
+            policy=policy,
+            push_weights=FileWeights(policy, session.scheduler, Path(weights)).push,
+            train=training_tasks(data.train, seed=config.grpo.seed, format=data.format, count=data.tasks),
             held_out=held_out_tasks(data.held_out, config.evaluation.tasks, data.format),
-            weights=Path(weights),
             sink=recorder,
             observer=observer,
+            agent_of=lambda stage: _agent(config, session, stage),
+            state=state,
         )
         with finally_all(observer.conclude):
             await loop.run()
             summary.complete = True
+            await observer.checkpoint()
 
 
-def _load_model(config: TrainConfig) -> PolicyModel:
+def _agent(config: TrainConfig, session: Session, stage: StageConfig) -> Agent:
+    """The run's agent, with the limits that the stage has of its own."""
+    limits = ("max_response_tokens", "max_turns", "max_turn_tokens")
+    own = {name: value for name in limits if (value := getattr(stage, name)) is not None}
+    return session.agent(msgspec.structs.replace(config.agent, **own))
+
+
+def _load_policy(config: TrainConfig, resumed: Resumed) -> PolicyModel:
     quieten_transformers()
-    return PolicyModel(model_folder(config.model), config.grpo.optimizer, device=config.trainer_device)
+    policy = PolicyModel(model_folder(config.model), config.grpo.optimizer, device=config.trainer_device)
+    if resumed.checkpoint is not None:
+        policy.load_checkpoint(resumed.checkpoint)
+    return policy

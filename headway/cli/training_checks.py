@@ -18,7 +18,7 @@ def check_training(config: TrainConfig) -> None:
     check_device(config.trainer_device)
     check_log(config.log)
     held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks, config.data.format)
-    train = finite_tasks(config.data.train, config.data.format)
+    train = finite_tasks(config.data.train, config.data.format, count=config.data.tasks)
     check_answers(config.data.train, train)
     check_answers(config.data.held_out, held_out)
     check_session(config, [*held_out, *train])

@@ -27,10 +27,11 @@ from headway.scheduler.events import (
     TurnReady,
 )
 from headway.trainer.collapse import Alarm
+from headway.trainer.loop_observer import StageEntry
 
 from .run_folder import RunFolder
 from .session import engine_ids
-from .summary import EvalSummary, StepSummary, Trajectories
+from .summary import EvalSummary, StepSummary, Summary, Trajectories
 from .train_config import TrainConfig
 
 _STEPS_SHOWN = 12
@@ -77,7 +78,8 @@ class View:
             overflow="ellipsis",
         )
         self._title.no_wrap = True
-        self._steps_wanted = config.grpo.steps
+        self._steps_wanted = config.grpo.most_steps
+        self._stages = len(config.grpo.stages)
         self._engines = {id: _EngineView() for id in engine_ids(config)}
         self._phase, self._step = "starting engines", 0
         self._groups = {"rollout": config.grpo.prompts, "evaluation": config.evaluation.tasks}
@@ -109,7 +111,26 @@ class View:
 
     def on_group(self, phase: str, done: int, wanted: int) -> None:
         """Take in that a group is complete."""
-        self._done, self._wanted = done, wanted
+        if phase == self._phase:  # of rollouts that run ahead, groups complete in any phase
+            self._done, self._wanted = done, wanted
+
+    def on_stage(self, entry: StageEntry) -> None:
+        """Take in that a stage begins; of a run that has only one there is nothing to say."""
+        if self._stages:
+            self._console.print(_say_stage(entry), style="bold", highlight=False, soft_wrap=True)
+
+    def resume(self, summary: Summary, finished: int) -> None:
+        """Take in what there was before the run was resumed: ``finished`` rollouts since the checkpoint."""
+        self.trajectories = summary.trajectories
+        self.trajectories.started += finished
+        self.trajectories.finished += finished
+        self._steps += summary.steps
+        self._evals += summary.eval
+        self._console.print(
+            f"going on after step {len(summary.steps)}, with {finished} rollouts that had finished since",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def on_step(self, step: StepSummary) -> None:
         """Take in that a step is over."""
@@ -212,7 +233,7 @@ class View:
         table = Table.grid(padding=(0, 2))
         step = f"step {self._step}/{self._steps_wanted}" if self._step else "before the first step"
         row: list[RenderableType] = [Text(f"  {step}", style="bold"), Text(self._phase, style="magenta")]
-        if self._phase in ("rollout", "evaluation"):
+        if self._wanted:
             row += [
                 ProgressBar(total=self._wanted, completed=self._done, width=20),
                 f"{self._done}/{self._wanted} groups",
@@ -237,6 +258,16 @@ def _render_steps(steps: list[StepSummary]) -> Table:
             f"{step.seconds:.1f}",
         )
     return table
+
+
+def _say_stage(entry: StageEntry) -> str:
+    said = f"stage {entry.stage} begins after step {entry.step}"
+    if entry.tasks is None:
+        return said
+    said += f", with {entry.tasks} tasks"
+    if entry.left_out or entry.screened:
+        said += f" ({entry.left_out} solved every time are left out, {entry.screened} were tried for it)"
+    return said
 
 
 def _difference(step: StepSummary) -> str:

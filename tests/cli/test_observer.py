@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,12 +19,16 @@ from headway.cli.summary import Summary
 from headway.cli.train_config import TrainConfig
 from headway.cli.view import View
 from headway.errors import HeadwayError
+from headway.jsonl import JsonLines
 from headway.scheduler import Group
 from headway.scheduler import events as ev
 from headway.trainer.batch import Sample
 from headway.trainer.collapse import Alarm
-from headway.trainer.collector import Rejections
-from headway.trainer.grpo import Evaluation, GrpoStep
+from headway.trainer.collector import CollectorState, Rejections
+from headway.trainer.curriculum import CurriculumState
+from headway.trainer.fruitless import FruitlessState
+from headway.trainer.loop_observer import Evaluation, GrpoStep
+from headway.trainer.loop_state import LoopState
 from headway.trainer.measures import measure
 from headway.trainer.metrics_log import MetricsLog
 from tests.trainer.records import rollout
@@ -42,6 +47,10 @@ class Policy:
         self.saved.append(folder)
         if self.error:
             raise self.error
+
+    def save_checkpoint(self, folder: Path, extra: Mapping[str, Any]) -> None:
+        assert msgspec.json.encode(extra)
+        folder.mkdir(parents=True)
 
 
 class Run:
@@ -67,8 +76,10 @@ class Run:
             recorder=self.recorder,
             metrics=self.metrics,
             view=self.view,
-            model=policy,
+            policy=policy,
+            rollouts=JsonLines(self.folder.rollouts),
             checkpoint_every=2,
+            keep_checkpoints=1,
         )
 
     def on_disk(self) -> dict:
@@ -93,6 +104,19 @@ def step(number: int) -> GrpoStep:
         sync_s=1.0,
         measures=measure([], version=0),
         update=None,
+    )
+
+
+def state(number: int) -> LoopState:
+    return LoopState(
+        step=number,
+        version=number,
+        collector=CollectorState(),
+        curriculum=CurriculumState(),
+        fruitless=FruitlessState(),
+        solve_rates={},
+        figures=[],
+        unfinished=[],
     )
 
 
@@ -156,7 +180,12 @@ async def test_a_step_leaves_transcripts_of_its_rollouts_and_of_no_evaluation(tm
 async def test_a_checkpoint_is_made_as_often_as_asked(run: Run, policy: Policy) -> None:
     for number in range(1, 6):
         run.observer.on_step(step(number))
-    assert policy.saved == [run.folder.checkpoint] * 2
+        await run.observer.on_state(number, state(number))
+    assert policy.saved == [run.folder.model] * 2
+    assert [path.name for path in run.folder.checkpoints.iterdir()] == ["step-000004"]
+    await run.observer.checkpoint()
+    await run.observer.checkpoint()
+    assert [path.name for path in run.folder.checkpoints.iterdir()] == ["step-000005"]
 
 
 @pytest.mark.parametrize("policy", [Policy(HeadwayError("checkpoint: cannot write"))])
@@ -170,7 +199,7 @@ async def test_a_checkpoint_is_made_where_the_summary_cannot_be_written(run: Run
     run.folder.summary.mkdir()
     with pytest.raises(HeadwayError, match=r"summary\.json: cannot write"):
         run.observer.conclude()
-    assert policy.saved == [run.folder.checkpoint]
+    assert policy.saved == [run.folder.model]
 
 
 async def test_turns_that_never_reach_an_engine_do_not_wait_forever(run: Run) -> None:

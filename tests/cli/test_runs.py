@@ -98,7 +98,7 @@ def test_a_training_run_accounts_for_everything(tmp_path: Path) -> None:
         ("eval", 2),
     ]
     assert list((run / "tensorboard").iterdir())
-    assert AutoModelForCausalLM.from_pretrained(run / "checkpoint").num_parameters() > 1_000_000
+    assert AutoModelForCausalLM.from_pretrained(run / "model").num_parameters() > 1_000_000
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -128,7 +128,7 @@ def test_a_run_stopped_in_the_middle_of_a_step_keeps_what_it_finished_and_leaves
     assert after["steps"]
     trajectories = after["trajectories"]
     assert trajectories["started"] == trajectories["finished"] + trajectories["failed"]
-    assert (tmp_path / "run" / "checkpoint" / "model.safetensors").is_file()
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
     assert len((tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()) >= trajectories["finished"]
 
 

@@ -32,7 +32,7 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
             'model = "m"\n[grpo.optimizer]\nlearning_rat = 3',
             r"\[grpo.optimizer\] has no key `learning_rat`; did you mean `learning_rate`\?",
         ),
-        ('model = "m"\n[grpo]\nzzzzzz = 3', r"\[grpo\] has no key `zzzzzz`; the keys are: steps, prompts"),
+        ('model = "m"\n[grpo]\nzzzzzz = 3', r"\[grpo\] has no key `zzzzzz`; the keys are: steps, stages, prompts"),
         ('model = "m"\n[grpo]\nkeep = "six"', r"Expected `int`, got `str` - at `grpo.keep`"),
         ('model = "m"\n[grpo]\nkeep = 20', r"`keep` \(20\) cannot be more than `samples` \(12\)"),
         ('model = "m"\n[grpo]\nsteps = 0', r"`steps` must be at least 1"),

@@ -31,10 +31,13 @@ from headway.scheduler import events as ev
 from headway.trainer.batch import Sample
 from headway.trainer.collapse import Alarm, CollapseConfig
 from headway.trainer.collector import Collector, Rejections
-from headway.trainer.grpo import EvalConfig, Evaluation, GrpoConfig, GrpoLoop, GrpoStep
+from headway.trainer.file_weights import FileWeights
+from headway.trainer.grpo import EvalConfig, Evaluation, GrpoConfig, GrpoLoop, GrpoStep, LoopState
+from headway.trainer.loop_observer import StageEntry
 from headway.trainer.policy_model import OptimizerConfig, PolicyModel
 from headway.trainer.roc import RocConfig
 from headway.trainer.step_report import StepReport
+from headway.trainer.task_cursor import TaskCursor
 
 SMALL = GrpoConfig(steps=1, prompts=2, samples=4, keep=2, refill=3)
 
@@ -48,6 +51,8 @@ class Watcher:
         self.evaluations: list[Evaluation] = []
         self.batches: list[tuple[int, Sequence[Sample]]] = []
         self.alarms: list[Alarm] = []
+        self.stages: list[StageEntry] = []
+        self.states: list[LoopState] = []
         self.events: list[ev.Event] = []
 
     def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
@@ -64,6 +69,13 @@ class Watcher:
 
     def on_alarm(self, alarm: Alarm) -> None:
         self.alarms.append(alarm)
+
+    def on_stage(self, entry: StageEntry) -> None:
+        self.stages.append(entry)
+
+    async def on_state(self, step: int, state: LoopState) -> None:
+        assert state.step == step
+        self.states.append(state)
 
     def emit(self, event: ev.Event) -> None:
         self.events.append(event)
@@ -136,10 +148,10 @@ class Run:
             config=config,
             evaluation=evaluation or EvalConfig(),
             scheduler=self.scheduler,
-            model=self.model,
-            train=iter(tasks(*train, *[MIXED] * 20)),
+            policy=self.model,
+            push_weights=FileWeights(self.model, self.scheduler, weights).push,
+            train=TaskCursor(iter(tasks(*train, *[MIXED] * 20))),
             held_out=tasks(*held_out),
-            weights=weights,
             sink=self.watcher,
             observer=self.watcher,
         )
@@ -254,7 +266,7 @@ async def test_a_failed_engine_ends_the_job_with_its_message_and_every_trajector
         config=msgspec.structs.replace(SMALL, prompts=6, samples=2),
         evaluation=EvalConfig(samples=2),
     )
-    with pytest.raises(HeadwayError, match=r"trajectory g1.0 failed: engine-0 died: out of luck"):
+    with pytest.raises(HeadwayError, match=r"trajectory (g1|e0-1).0 failed: engine-0 died: out of luck"):
         await run.loop.run()
     assert len(run.watcher.of(ev.TrajectoryStarted)) == 12
     run.watcher.assert_every_start_has_its_end()
@@ -346,7 +358,7 @@ async def test_skipped_updates_are_told_and_count_as_nothing_trained(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     run = Run(tiny_model, tmp_path, config=msgspec.structs.replace(SMALL, steps=9))
-    run.loop._model = NotFinite(tiny_model, OptimizerConfig())
+    run.loop._policy = NotFinite(tiny_model, OptimizerConfig())
     with pytest.raises(
         HeadwayError, match=r"^3 steps in a row trained nothing: updates not finite and so skipped: 3"
     ):
@@ -364,10 +376,10 @@ async def test_what_is_kept_does_not_depend_on_the_order_in_which_groups_complet
         collector = Collector(
             config=config,
             scheduler=make_scheduler(Watcher(), [engine], []),
-            tasks=iter(tasks(*[MIXED] * 4)),
+            tasks=TaskCursor(iter(tasks(*[MIXED] * 4))),
             on_group=lambda group, usable, order=order: order.append(group.task),
         )
-        collected = await collector.collect()
+        collected = await collector.collect(0)
         orders.append(tuple(order))
         kept.append({rollout.id for group in collected.kept for rollout in group})
     assert len(set(orders)) > 3
@@ -381,10 +393,10 @@ async def test_another_seed_keeps_other_rollouts() -> None:
         collector = Collector(
             config=GrpoConfig(prompts=4, samples=4, keep=2, seed=seed),
             scheduler=make_scheduler(Watcher(), [ScriptedEngine(lambda prompt: [5])], []),
-            tasks=iter(tasks(*[MIXED] * 4)),
+            tasks=TaskCursor(iter(tasks(*[MIXED] * 4))),
             on_group=lambda group, usable: None,
         )
-        collected = await collector.collect()
+        collected = await collector.collect(0)
         kept.add(tuple(sorted(rollout.id for group in collected.kept for rollout in group)))
     assert len(kept) > 1
 

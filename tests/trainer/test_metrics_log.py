@@ -132,6 +132,7 @@ def test_every_metric_in_the_documentation_is_logged_under_its_name() -> None:
     assert documented <= logged
     assert logged - documented <= {f"step/update/{name}" for name in StepReport.__struct_fields__} | {
         "step/step",
+        "step/stage",
         "step/measures",
         "step/update",
         "step/rejections",
