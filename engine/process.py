@@ -22,6 +22,7 @@ from .engine_log import cause_of_end
 from .errors import EngineDead, EngineError
 from .protocol import EngineInfo, EngineStats, Generation, Request
 from .request_check import check_request
+from .weight_transfer import WeightTransfer
 
 CLOSE_S = 5.0
 OnPhase = Callable[[str, str], None]
@@ -125,6 +126,10 @@ class EngineProcess:
     async def update_weights(self, weights: Path, version: int) -> None:
         """Load ``weights``; raises ``InputError`` and changes nothing where they do not fit the model."""
         await self._call(wire.UpdateWeights(self._next_call(), str(weights.absolute()), version))
+
+    async def receive_weights(self, transfer: WeightTransfer, version: int) -> None:
+        """Take in weights that a trainer sends; raises ``InputError`` as ``update_weights`` does."""
+        await self._call(wire.ReceiveWeights(self._next_call(), transfer, version))
 
     async def close(self) -> None:
         """Ask the engine to stop, then kill what is left of its process group; safe to call twice."""

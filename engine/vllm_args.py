@@ -6,6 +6,7 @@ the request and at no others, and schedules by priority. Knows nothing of runnin
 
 from typing import Any
 
+from vllm.config.weight_transfer import WeightTransferConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 
 from .config import EngineConfig
@@ -33,10 +34,15 @@ def engine_args(config: EngineConfig) -> Any:
         logprobs_mode="raw_logprobs",
         disable_log_stats=True,
         enforce_eager=config.enforce_eager or config.device == "cpu",
+        weight_transfer_config=_weight_transfer(config),
         **_context(config),
         **_executor(config),
         **_kv_cache(config),
     )
+
+
+def _weight_transfer(config: EngineConfig) -> WeightTransferConfig | None:
+    return None if config.weight_backend is None else WeightTransferConfig(backend=config.weight_backend)
 
 
 def _context(config: EngineConfig) -> dict[str, Any]:

@@ -8,12 +8,14 @@ fleets, log files or the scheduler.
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import vllm
+from vllm.distributed.weight_transfer.base import WeightTransferInitRequest, WeightTransferUpdateRequest
 from vllm.exceptions import VLLMValidationError
 from vllm.inputs import tokens_input
 from vllm.platforms import current_platform
@@ -30,6 +32,7 @@ from .request_check import check_request
 from .vllm_args import engine_args
 from .vllm_stats import OnStats, StepLogger
 from .vllm_turn import generation, sampling_params
+from .weight_transfer import WeightTransfer
 
 SHUTDOWN_S = 3.0
 
@@ -126,12 +129,15 @@ class VllmEngine:
 
         Raises ``InputError`` and changes nothing where the file does not fit the model.
         """
-        if version < 0:
-            raise InputError(f"weight version {version} is negative; versions count from 0")
         self._model.check_weights(weights)
-        async with self._stepping:
-            with self._errors():
-                await self._swap(weights, version)
+        file = str(weights.resolve())
+        load = partial(self._llm.collective_rpc, "headway_load_weights", args=(file,))
+        await self._swap(load, f"{weights}", version)
+
+    async def receive_weights(self, transfer: WeightTransfer, version: int) -> None:
+        """Take in weights that a trainer sends; otherwise as ``update_weights``."""
+        self._model.check_shapes(transfer.shapes, "the trainer's weights")
+        await self._swap(partial(self._receive, transfer), "the trainer's weights", version)
 
     async def close(self) -> None:
         """Stop vLLM's processes; safe to call twice."""
@@ -140,17 +146,32 @@ class VllmEngine:
             self._ended = "it has been closed"
             await asyncio.to_thread(self._llm.shutdown, timeout=SHUTDOWN_S)
 
-    async def _swap(self, weights: Path, version: int) -> None:
+    async def _receive(self, transfer: WeightTransfer) -> None:
+        llm = self._llm
+        await llm.init_weight_transfer_engine(WeightTransferInitRequest(transfer.init))
+        await llm.start_weight_update()
+        await llm.update_weights(WeightTransferUpdateRequest(transfer.update))
+        await llm.finish_weight_update()
+        await llm.shutdown_weight_transfer_engine()
+
+    async def _swap(self, load: Callable[[], Awaitable[Any]], what: str, version: int) -> None:
+        if version < 0:
+            raise InputError(f"weight version {version} is negative; versions count from 0")
+        async with self._stepping:
+            with self._errors():
+                await self._load(load, what, version)
+
+    async def _load(self, load: Callable[[], Awaitable[Any]], what: str, version: int) -> None:
         llm = self._llm
         try:
             await llm.pause_generation(mode="keep", clear_cache=False)
-            await llm.collective_rpc("headway_load_weights", args=(str(weights.resolve()),))
+            await load()
             await llm.reset_prefix_cache(reset_running_requests=True)
             await llm.update_weight_version(str(version))
             if not self._paused:
                 await llm.resume_generation()
         except BaseException as error:
-            self._ended = f"loading {weights} as version {version} failed half way ({error!r})"
+            self._ended = f"loading {what} as version {version} failed half way ({error!r})"
             raise
 
     def _check_vocabulary(self, request: Request) -> None:
@@ -191,7 +212,7 @@ class VllmEngine:
             raise EngineError(f"engine {self._info.id}: {self._ended}") from error
         except Exception as error:
             cause = error.__cause__ if isinstance(error, EngineGenerateError) else error
-            raise EngineError(f"engine {self._info.id}: {self._ended or cause!r}") from error
+            raise EngineError(f"engine {self._info.id}: {self._ended or repr(cause)}") from error
 
 
 def _info(llm: Any, engine_id: str, config: EngineConfig) -> EngineInfo:

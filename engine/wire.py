@@ -10,6 +10,7 @@ import msgspec
 
 from .config import EngineConfig
 from .protocol import EngineInfo, EngineStats, Generation, Request
+from .weight_transfer import WeightTransfer
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
@@ -53,6 +54,14 @@ class UpdateWeights(msgspec.Struct, frozen=True, tag=True):
     version: int
 
 
+class ReceiveWeights(msgspec.Struct, frozen=True, tag=True):
+    """Answered once the new weights, which the trainer sends, are in use."""
+
+    call: int
+    transfer: WeightTransfer
+    version: int
+
+
 class Phase(msgspec.Struct, frozen=True, tag=True):
     """What the engine is doing until it is ready."""
 
@@ -83,7 +92,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     refused: bool = False
 
 
-Call = Generate | Abort | Pause | Resume | UpdateWeights
+Call = Generate | Abort | Pause | Resume | UpdateWeights | ReceiveWeights
 Command = Start | Call
 Report = Phase | Ready | Stats | Answer
 

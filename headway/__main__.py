@@ -1,7 +1,9 @@
 """The ``headway`` command."""
 
 import errno
+import os
 import sys
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +23,20 @@ def main() -> None:
         if status is None:
             raise
         _print_rest(error, cause)
+        _exit(status)
+    except SystemExit as ending:
+        if not isinstance(ending.code, int):
+            raise
+        _exit(ending.code)
+
+
+def _exit(status: int) -> NoReturn:
+    """End; at once where there are other ranks, for torch may abort an interpreter that ends by itself."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _explain(cause: BaseException) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from headway.engine import Engine
+from headway.engine.weight_transfer import HandOver
 
 from .agent import Agent, Outcome
 from .agent_clock import AgentClock
@@ -115,8 +116,11 @@ class Scheduler:
         finally:
             await _cancel(pending)
 
-    async def update_weights(self, weights: Path, version: int) -> None:
-        """Load new weights (safetensors, HF names) into every live engine; tokens then carry ``version``."""
+    async def update_weights(self, weights: Path | HandOver, version: int) -> None:
+        """Bring new weights into every live engine; tokens then carry ``version``.
+
+        ``weights``: a file (safetensors, HF names), or what is awaited with each engine to hand them over.
+        """
         await self._turns.update_weights(weights, version)
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from headway.engine import Engine, EngineDead, EngineError, Generation, Request, Sampling
+from headway.engine.weight_transfer import HandOver
 
 from .common_prefixes import CommonPrefixes
 from .dispatcher import Decision, Dispatch, Dispatcher, Hold, Park, Refuse
@@ -139,20 +140,23 @@ class Turns:
         """Take in that an episode is over and wants no more turns; safe to call again."""
         self._decide(self._dispatcher.ended, id, failed=failed)
 
-    async def update_weights(self, weights: Path, version: int) -> None:
-        """Load new weights into every living engine at once; the KV they cached counts no more."""
+    async def update_weights(self, weights: Path | HandOver, version: int) -> None:
+        """Bring new weights into every living engine; the KV they cached counts no more."""
         engines = list(self._engines.values())
         try:
             await asyncio.gather(*(self._update(engine, weights, version) for engine in engines))
         finally:
             self._decide(self._dispatcher.caches_dropped)
 
-    async def _update(self, engine: Engine, weights: Path, version: int) -> None:
+    async def _update(self, engine: Engine, weights: Path | HandOver, version: int) -> None:
         id = engine.info.id
         self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="weight_sync"))
         try:
             async with asyncio.timeout(self._config.timeout_s):
-                await engine.update_weights(weights, version)
+                if isinstance(weights, Path):
+                    await engine.update_weights(weights, version)
+                else:
+                    await weights(engine, version)
         except EngineDead:
             self._lose(engine)
             if not self._engines:

@@ -1,4 +1,4 @@
-"""The policy losses: DAPO (the default, as GRPO-RoC uses it), GRPO, Dr. GRPO, GSPO and CISPO.
+"""The policy losses: DAPO (the default, as GRPO-RoC uses it), GRPO, Dr. GRPO, GSPO, CISPO, and imitation.
 
 Each is one sum over the model-written tokens of the whole batch: a surrogate of the token, times its share.
 Invariant: shares divide by sizes of the whole batch, fixed before anything is masked or left out, so that the
@@ -54,6 +54,10 @@ _KINDS = {
 class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which loss. ``clip`` is the kind's own where it is not given; CISPO has no lower bound.
 
+    ``sft`` is the token mean of -advantage x log-probability, without a ratio: nothing of who sampled the
+    tokens is asked, so data can be trained on, with the advantage 1, and ``clip``, ``kl``, ``anchor`` and
+    ``importance`` have no part in it.
+
     ``loss_length``: the constant that Dr. GRPO divides by besides the rollouts, in tokens. ``kl``: the weight
     of the divergence from the reference model (k3). ``unbiased_kl`` multiplies it by the ratio, without which
     its gradient is not that of the divergence (arXiv 2512.02556, section 3.1), even on policy. ``anchor``:
@@ -61,7 +65,7 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     5), or to the engines'.
     """
 
-    loss: Literal["dapo", "grpo", "dr_grpo", "gspo", "cispo"] = "dapo"
+    loss: Literal["dapo", "grpo", "dr_grpo", "gspo", "cispo", "sft"] = "dapo"
     clip: ClipConfig | None = None
     loss_length: Annotated[int, Meta(ge=1)] | None = None
     kl: Annotated[float, Meta(ge=0)] = 0.0
@@ -72,6 +76,13 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         if self.loss == "dr_grpo" and self.loss_length is None:
             raise ValueError("`loss` dr_grpo needs `loss_length`: the most tokens that a rollout may write")
+        if self.loss == "sft" and self.kl:
+            raise ValueError("`loss` sft has no `kl`: take another loss, or leave `kl` out")
+
+    @property
+    def imitates(self) -> bool:
+        """Whether the tokens are taken as they are, whoever wrote them."""
+        return self.loss == "sft"
 
 
 class BatchSize(msgspec.Struct, frozen=True):
@@ -91,15 +102,15 @@ class BatchSize(msgspec.Struct, frozen=True):
 class Terms:
     """A micro-batch's share of the loss, a scalar, and what its N tokens say of it, [N].
 
-    ``low``, ``high``: whether the clip takes the token's gradient away; ``kl``: k3 from the reference, or
-    None.
+    ``low``, ``high``: whether the clip takes the token's gradient away; ``kl``: k3 from the reference. What
+    the loss has no need of is None.
     """
 
     loss: Tensor
-    low: Tensor
-    high: Tensor
-    weights: Weights
-    kl: Tensor | None
+    low: Tensor | None = None
+    high: Tensor | None = None
+    weights: Weights | None = None
+    kl: Tensor | None = None
 
 
 def chosen(predicted: Tensor, targets: Tensor) -> Tensor:
@@ -124,6 +135,8 @@ def policy_loss(
     the first on its weights, where it would be ``logprobs``. ``reference``: needed where ``config.kl`` is
     positive.
     """
+    if config.imitates:
+        return Terms(loss=-(advantage * logprobs).sum() / size.tokens)
     kind = _KINDS[config.loss]
     clip = config.clip or kind.clip
     anchor = _anchor(logprobs, behaviour, anchor, config)

@@ -18,12 +18,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from headway.engine.weight_transfer import WeightTransfer
 from headway.errors import HeadwayError, InputError
 
 from .batch import MicroBatch, Sample, micro_batches, split
 from .checkpoint import read_checkpoint, write_checkpoint
 from .loss import BatchSize, chosen, policy_loss
 from .network import load_network, predictions
+from .offer import offer
 from .optimizer_config import OptimizerConfig
 from .ranks import ALONE, Ranks
 from .replace_folder import replace_folder
@@ -52,8 +54,11 @@ class PolicyModel:
             network = load_network(reference, config.network, self._device, ranks)
             self._reference = network.requires_grad_(False)
         self._steps = 0
+        matrices = [parameter for parameter in self._model.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self._model.parameters() if parameter.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(
-            self._model.parameters(),
+            groups,
             lr=config.learning_rate,
             betas=config.betas,
             weight_decay=config.weight_decay,
@@ -67,33 +72,44 @@ class PolicyModel:
         # A thread cannot be cancelled: after Ctrl-C a step may still run while the weights are to be saved.
         self._whole = threading.Lock()
 
-    def step(
-        self,
-        samples: Sequence[Sample],
-        *,
-        sizes: Sequence[BatchSize] | None = None,
-        version: int | None = None,
-    ) -> StepReport:
+    def step(self, samples: Sequence[Sample], *, version: int | None = None) -> StepReport:
         """Update on a batch of samples, one at least; raises ``InputError`` at a broken record.
 
-        Every rank is given the whole batch, and computes its share. ``sizes``: what the loss of each update
-        divides by, where that is not its part of the batch. ``version``: that of the weights in force, which
-        staleness is counted from.
+        Every rank is given the whole batch, and computes its share. ``version``: that of the weights in
+        force, which staleness is counted from.
         """
+        totals = Totals(self._device)
         self._require_one_batch(samples)
         require_whole(samples)
         parts = split(samples, self._config.updates)
-        sizes = sizes or [BatchSize.of(sample.rollout for sample in part) for part in parts]
-        left = [scorable(part) for part in parts]
-        totals = Totals()
+        sizes = [BatchSize.of(sample.rollout for sample in part) for part in parts]
+        left = parts if self._config.imitates else [scorable(part) for part in parts]
         totals.dropped = len(samples) - sum(map(len, left))
         with self._whole:
             # The first update is on the weights that the anchor is of: its ratio is 1, whatever they were.
-            anchors = [None, *(self._anchors(part) for part in left[1:])]
+            anchors = [None, *(self._anchors(part, totals) for part in left[1:])]
             for part, size, anchor in zip(left, sizes, anchors, strict=True):
                 self._update(part, size, anchor, totals)
-            totals.gather(self._ranks)
-            return totals.report(samples, parts=len(parts), version=version)
+            return totals.report(samples, parts=len(parts), version=version, ranks=self._ranks)
+
+    def loss(self, samples: Sequence[Sample]) -> float:
+        """Return the mean of -log-probability over all tokens written in the samples; nothing is trained."""
+        self._require_one_batch(samples)
+        require_whole(samples)
+        with self._whole:
+            mine = sum(
+                -float(self._logprobs(self._model, batch).sum()) for batch in self._micro_batches(samples)
+            )
+        written = sum(sample.rollout.generated for sample in samples)
+        return sum(self._ranks.gather(mine)) / max(written, 1)
+
+    def reset_optimizer(self) -> None:
+        """Forget the optimiser's moments and the steps taken, so that the warm-up begins again."""
+        with self._whole:
+            for state in self._optimizer.state.values():
+                for value in state.values():
+                    value.zero_()
+            self._steps = 0
 
     def write_weights(self, file: Path) -> None:
         """Write the weights to one safetensors file, in HF names, tied ones once; rank 0 writes."""
@@ -106,6 +122,22 @@ class PolicyModel:
         except Exception as error:
             partial.unlink(missing_ok=True)
             raise HeadwayError(f"{file}: cannot write the weights: {error}") from error
+
+    def offer_weights(self, workers: int) -> WeightTransfer:
+        """Say where an engine of so many GPUs gets the weights from this rank, and what will come."""
+        return offer(self._named(), workers)
+
+    def send_weights(self, transfer: WeightTransfer) -> None:
+        """Send the weights by NCCL; rank 0 sends. No step may be under way.
+
+        That is not seen to by the lock: a transfer whose engine has died may never end, and what it holds
+        could not be saved.
+        """
+        from .nccl import send  # brings vLLM along
+
+        if self._device.index is not None:
+            torch.cuda.set_device(self._device)  # of this thread, which may not be the one that loaded
+        send(transfer, self._named(), rank=self._ranks.rank)
 
     def save(self, folder: Path) -> None:
         """Write an HF model folder, tokenizer included; an older one of the name is replaced at the end."""
@@ -167,20 +199,21 @@ class PolicyModel:
         self._optimizer.zero_grad(set_to_none=True)
         losses = []
         for index, batch in enumerate(self._micro_batches(samples)):
-            predicted = predictions(self._model, batch, self._config.network)
-            logprobs = chosen(predicted, batch.targets)
-            terms = policy_loss(
-                logprobs,
-                behaviour=batch.behaviour,
-                advantage=batch.advantage,
-                segments=batch.segments,
-                size=size,
-                config=self._config,
-                anchor=anchors[index] if anchors else None,
-                reference=self._logprobs(self._reference, batch) if self._reference is not None else None,
-            )
-            # Over ranks gradients are averaged, but a loss is summed.
-            (terms.loss * self._ranks.size).backward()  # type: ignore[no-untyped-call]
+            with totals.computing():
+                predicted = predictions(self._model, batch, self._config.network)
+                logprobs = chosen(predicted, batch.targets)
+                terms = policy_loss(
+                    logprobs,
+                    behaviour=batch.behaviour,
+                    advantage=batch.advantage,
+                    segments=batch.segments,
+                    size=size,
+                    config=self._config,
+                    anchor=anchors[index] if anchors else None,
+                    reference=self._logprobs(self._reference, batch) if self._reference is not None else None,
+                )
+                # Over ranks gradients are averaged, but a loss is summed.
+                (terms.loss * self._ranks.size).backward()  # type: ignore[no-untyped-call]
             totals.add(batch, predicted, logprobs, terms)
             losses.append(terms.loss.item())
         return sum(self._ranks.gather(sum(losses))) if losses else None
@@ -193,9 +226,13 @@ class PolicyModel:
         torch.nn.utils.clip_grads_with_norm_(parameters, self._config.max_grad_norm, norm)
         return float(norm)
 
-    def _anchors(self, samples: Sequence[Sample]) -> list[Tensor]:
+    def _anchors(self, samples: Sequence[Sample], totals: Totals) -> list[Tensor]:
         """The log-probabilities of each micro-batch's tokens by the weights as they are."""
-        return [self._logprobs(self._model, batch) for batch in self._micro_batches(samples)]
+        anchors = []
+        for batch in self._micro_batches(samples):
+            with totals.computing():
+                anchors.append(self._logprobs(self._model, batch))
+        return anchors
 
     @torch.no_grad()
     def _logprobs(self, model: Any, batch: MicroBatch) -> Tensor:

@@ -23,10 +23,16 @@ LIMIT = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process is ``rank`` of ``size``."""
+    """This process is ``rank`` of ``size``, on a ``device`` of its own."""
 
     rank: int = 0
     size: int = 1
+    device: str = "cpu"
+
+    def use_device(self) -> None:
+        """Have the thread that calls this work on the rank's GPU, if it is one; torch notes it by thread."""
+        if self.device != "cpu":
+            torch.cuda.set_device(torch.device(self.device).index or 0)
 
     def gather(self, value: T) -> list[T]:
         """Return the value of every rank, in their order, to every rank."""
@@ -69,24 +75,27 @@ class Ranks:
 ALONE = Ranks()
 
 
-def join(*, rank: int, size: int, store: Store, local_rank: int = 0, limit: timedelta = LIMIT) -> Ranks:
-    """Meet the other ranks at a store that all of them reach.
+def own_device(device: str, local_rank: int) -> str:
+    """The device of a rank, of which others are on the machine, where ``device`` is the first one's."""
+    kind, _, first = device.partition(":")
+    return f"{kind}:{int(first or 0) + local_rank}" if kind != "cpu" and local_rank else device
 
-    ``local_rank``: which of the GPUs that this process sees is its own, if there are any.
-    """
+
+def join(*, rank: int, size: int, store: Store, device: str = "cpu", limit: timedelta = LIMIT) -> Ranks:
+    """Meet the other ranks at a store that all of them reach; ``device`` is this rank's own."""
     if size == 1:
         return ALONE
-    if torch.cuda.is_available():
-        torch.cuda.set_device(local_rank)
+    ranks = Ranks(rank, size, device)
+    ranks.use_device()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=limit)
     except RuntimeError as error:  # DistStoreError among them: a rank did not come
         raise HeadwayError(f"rank {rank} of {size} cannot meet the others: {error}") from error
-    return Ranks(rank, size)
+    return ranks
 
 
-def from_environment(*, limit: timedelta = LIMIT) -> Ranks:
+def from_environment(*, device: str = "cpu", limit: timedelta = LIMIT) -> Ranks:
     """Meet the other ranks as ``torchrun``'s variables say; without ``WORLD_SIZE``, stay alone."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return ALONE
@@ -94,6 +103,4 @@ def from_environment(*, limit: timedelta = LIMIT) -> Ranks:
         store, rank, size = next(rendezvous("env://", timeout=limit))
     except ValueError as error:
         raise InputError(f"cannot meet the other ranks: {error}; start them with torchrun") from error
-    return join(
-        rank=rank, size=size, store=store, local_rank=int(os.environ.get("LOCAL_RANK", 0)), limit=limit
-    )
+    return join(rank=rank, size=size, store=store, device=device, limit=limit)

@@ -4,8 +4,10 @@ Invariant: what is not a number is reported as such; a maximum never hides it. K
 """
 
 import math
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 
 import msgspec
@@ -27,9 +29,11 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True):
     whose importance weight met a bound; ``masked_share``: rollouts that the sequence mask took out.
     ``dropped``: rollouts left out because an engine gave no finite logprob. ``token_efficiency``: tokens
     computed that were not padding. ``kl``: k3 from the reference. ``staleness_*``: versions of the weights
-    since a token was sampled. What was not measured is None. ``updates``: optimiser steps taken, with
-    ``grad_norm`` the largest of them. ``skipped``: no step was taken (a loss or gradient was not finite, or
-    nothing was left), nothing changed.
+    since a token was sampled. What was not measured is None, as is all that compares with engines where the
+    loss asks for none. ``updates``: optimiser steps taken, with ``grad_norm`` the largest of them.
+    ``skipped``: no step was taken (a loss or gradient was not finite, or nothing was left), nothing changed.
+    ``seconds``: the whole step's, of the slowest rank; ``compute_seconds``: those of them that went into
+    forward and backward passes; ``overhead``: the share of the rest.
     """
 
     loss: float
@@ -37,31 +41,47 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True):
     learning_rate: float
     tokens: int
     entropy: float
-    clip_fraction: float
-    clip_low: float
-    clip_high: float
-    ratio_max: float
-    mismatch_kl: float
-    logprob_max_abs_diff: float
-    bounded_share: float
-    masked_share: float
     token_efficiency: float
     dropped: int
     updates: int
     skipped: bool
+    seconds: float
+    compute_seconds: float
+    overhead: float
+    clip_fraction: float | None = None
+    clip_low: float | None = None
+    clip_high: float | None = None
+    ratio_max: float | None = None
+    mismatch_kl: float | None = None
+    logprob_max_abs_diff: float | None = None
+    bounded_share: float | None = None
+    masked_share: float | None = None
     kl: float | None = None
     staleness_mean: float | None = None
     staleness_max: int | None = None
 
 
 class Totals:
-    """Sums over the micro-batches of a batch: this rank's, then, with ``gather``, all ranks'."""
+    """Sums over the micro-batches of a batch: this rank's and, in the report, all ranks'.
 
-    def __init__(self) -> None:
+    They stay on the device until then: to ask it for a number is to wait for all that it has to do. The clock
+    starts here.
+    """
+
+    def __init__(self, device: torch.device) -> None:
         self.grad_norm = self.learning_rate = 0.0
         self.updates = self.dropped = 0
-        self._ratio_max = self._difference_max = 0.0
-        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._device = device
+        self._started, self._computing = self._now(), 0.0
+        self._sums: defaultdict[str, float | Tensor] = defaultdict(float)
+        self._maxima: dict[str, Tensor] = {}
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Count what the body takes as forward and backward passes."""
+        started = self._now()
+        yield
+        self._computing += self._now() - started
 
     @torch.no_grad()
     def add(self, batch: MicroBatch, predicted: Tensor, logprobs: Tensor, terms: Terms) -> None:
@@ -69,64 +89,85 @@ class Totals:
 
         ``predicted`` are log-probabilities, [N, V]; ``logprobs``, [N], those of the tokens written.
         """
-        difference = logprobs - batch.behaviour
-        masked = terms.weights.masked / batch.segments.lengths[batch.segments.of]
-        for name, values in {
-            "loss": terms.loss,
-            "low": terms.low,
-            "high": terms.high,
-            "mismatch": k3(difference),
-            "bounded": terms.weights.bounded,
-            "masked": masked,
-        }.items():
-            self._sums[name] += float(values.sum())
-        if terms.kl is not None:
-            self._sums["kl"] += float(terms.kl.sum())
+        self._sums["loss"] += terms.loss.double()
         self._sums["entropy"] += _entropy(predicted)
         self._sums["tokens"] += len(logprobs)
         self._sums["rollouts"] += len(batch.segments.lengths)
         self._sums["used"] += batch.used
         self._sums["computed"] += batch.tokens.numel()
-        if len(difference):
-            self._ratio_max = larger(self._ratio_max, float(difference.exp().max()))
-            self._difference_max = larger(self._difference_max, float(difference.abs().max()))
+        if terms.kl is not None:
+            self._sums["kl"] += terms.kl.sum().double()
+        if terms.low is not None and terms.high is not None:
+            self._sums["low"] += terms.low.sum()
+            self._sums["high"] += terms.high.sum()
+        if terms.weights is not None:
+            difference = logprobs - batch.behaviour
+            self._sums["mismatch"] += k3(difference).sum().double()
+            self._sums["bounded"] += terms.weights.bounded.sum()
+            self._sums["masked"] += (terms.weights.masked / batch.segments.lengths[batch.segments.of]).sum()
+            self._raise("ratio", difference.exp())
+            self._raise("difference", difference.abs())
 
-    def gather(self, ranks: Ranks) -> None:
-        """Take in the other ranks' sums and maxima."""
-        everyone = ranks.gather((dict(self._sums), self._ratio_max, self._difference_max))
-        for name in self._sums:
-            self._sums[name] = sum(sums[name] for sums, _, _ in everyone)
-        self._ratio_max = reduce(larger, (ratio for _, ratio, _ in everyone))
-        self._difference_max = reduce(larger, (difference for _, _, difference in everyone))
-
-    def report(self, samples: Sequence[Sample], *, parts: int, version: int | None) -> StepReport:
-        """Return the figures of a batch of samples that was updated on in ``parts`` parts."""
+    def report(
+        self, samples: Sequence[Sample], *, parts: int, version: int | None, ranks: Ranks
+    ) -> StepReport:
+        """Return the figures of a batch of samples that all ranks updated on in ``parts`` parts."""
         ages = _ages(samples, version)
+        tokens = sum(sample.rollout.generated for sample in samples)
+        sums, maxima, seconds, compute_seconds = self._gathered(ranks)
+
+        def share(name: str, of: str = "tokens") -> float | None:
+            return sums[name] / max(sums[of], 1.0) if name in sums else None
+
+        low, high = share("low"), share("high")
         return StepReport(
-            loss=self._sums["loss"] / parts,
+            loss=sums.get("loss", 0.0) / parts,
             grad_norm=self.grad_norm,
             learning_rate=self.learning_rate,
-            tokens=sum(sample.rollout.generated for sample in samples),
-            entropy=self._share("entropy"),
-            clip_fraction=self._share("low") + self._share("high"),
-            clip_low=self._share("low"),
-            clip_high=self._share("high"),
-            ratio_max=self._ratio_max,
-            mismatch_kl=self._share("mismatch"),
-            logprob_max_abs_diff=self._difference_max,
-            bounded_share=self._share("bounded"),
-            masked_share=self._share("masked", of="rollouts"),
-            token_efficiency=self._share("used", of="computed"),
+            tokens=tokens,
+            entropy=share("entropy") or 0.0,
+            token_efficiency=share("used", of="computed") or 0.0,
             dropped=self.dropped,
             updates=self.updates,
             skipped=not self.updates,
-            kl=self._share("kl") if "kl" in self._sums else None,
+            seconds=seconds,
+            compute_seconds=compute_seconds,
+            overhead=1 - compute_seconds / seconds,
+            clip_fraction=None if low is None or high is None else low + high,
+            clip_low=low,
+            clip_high=high,
+            ratio_max=maxima.get("ratio"),
+            mismatch_kl=share("mismatch"),
+            logprob_max_abs_diff=maxima.get("difference"),
+            bounded_share=share("bounded"),
+            masked_share=share("masked", of="rollouts"),
+            kl=share("kl"),
             staleness_mean=sum(ages) / len(ages) if ages else None,
             staleness_max=max(ages, default=None),
         )
 
-    def _share(self, name: str, *, of: str = "tokens") -> float:
-        return self._sums[name] / max(self._sums[of], 1.0)
+    def _gathered(self, ranks: Ranks) -> tuple[dict[str, float], dict[str, float], float, float]:
+        """The sums and maxima over all ranks, and the times of the slowest."""
+        sums = {name: float(value) for name, value in self._sums.items()}
+        maxima = {name: float(value) for name, value in self._maxima.items()}
+        everyone = ranks.gather((sums, maxima, self._now() - self._started, self._computing))
+        return (
+            {name: sum(sums[name] for sums, *_ in everyone) for name in sums},
+            {name: reduce(larger, (maxima[name] for _, maxima, *_ in everyone)) for name in maxima},
+            max(seconds for *_, seconds, _ in everyone),
+            max(computing for *_, computing in everyone),
+        )
+
+    def _raise(self, name: str, values: Tensor) -> None:
+        """Keep the largest of the values seen, none negative; what is no number counts as the largest."""
+        values = torch.cat([values, self._maxima.get(name, values.new_zeros(())).reshape(1)])
+        self._maxima[name] = values.max()
+
+    def _now(self) -> float:
+        """The time, once the device has done all that it was asked."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
 
 
 def larger(a: float, b: float) -> float:
@@ -134,9 +175,10 @@ def larger(a: float, b: float) -> float:
     return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)
 
 
-def _entropy(predicted: Tensor) -> float:
+def _entropy(predicted: Tensor) -> Tensor:
     """The summed entropy of N predictions, [N, V], a part at a time to need less memory."""
-    return math.fsum(float(-(part.exp() * part).sum()) for part in torch.split(predicted, 1024))
+    parts = [-(part.exp() * part).sum() for part in torch.split(predicted, 1024)]
+    return torch.stack(parts).double().sum()
 
 
 def _ages(samples: Sequence[Sample], version: int | None) -> list[int]:

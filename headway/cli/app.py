@@ -1,20 +1,23 @@
 """The commands, their options and their help. Each command's work is in a module of its own."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, InputError
 
 from . import session_options as options
 from .bench import app as bench_app
 from .calibrate import calibrate
+from .curves import curves
 from .entropy import entropy
 from .eval import evaluate
 from .output_file import writable
 from .sandbox import app as sandbox_app
+from .sft import sft
 from .transcripts import transcripts
 
 app = typer.Typer(
@@ -37,6 +40,16 @@ app.command()(calibrate)
 app.command("eval")(evaluate)
 app.command()(transcripts)
 app.command()(entropy)
+app.command()(sft)
+app.command()(curves)
+
+
+class Resume(StrEnum):
+    """Whether a run goes on that is in the run folder."""
+
+    NEVER = "never"
+    AUTO = "auto"
+
 
 Json = options.Json
 Run = Annotated[
@@ -80,36 +93,56 @@ def demo(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Option(metavar="FILE.toml", help="The run's configuration.")],
+    config: Annotated[
+        Path, typer.Option(metavar="FILE.toml", help="The run's configuration, or the name of a recipe.")
+    ],
     run: Run = None,
     json: Json = None,
+    resume: Annotated[
+        Resume,
+        typer.Option(
+            "--resume", help="auto: where the run folder has a run in it, go on with it from where it ended."
+        ),
+    ] = Resume.NEVER,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Take another value, such as grpo.seed=1. Repeatable."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only read and check the configuration, the model and the tasks.")
     ] = False,
 ) -> None:
     """Train a model with GRPO-RoC on your own tasks.
 
-    The configuration is one TOML file; `headway/trainer/recipes/demo.toml` is a complete one. The least is a
-    model folder and a task file:
+    The configuration is one TOML file, or a recipe that headway ships, by name: demo, tiny (three stages, on
+    any machine), rstar2-14b (the paper's). The least is a model folder and a task file:
 
         model = "path/to/model"
 
         [data]
         train = "tasks.jsonl"
         held_out = "held_out.jsonl"
+
+    A run that was ended or killed goes on with the same command and `--resume auto`, from its last checkpoint
+    and the rollouts that have finished since.
     """
     from headway.trainer.config_file import load_config
 
+    from .recipes import recipe_path
     from .train_config import TrainConfig
     from .training import run_training
     from .training_checks import check_training
 
-    settings = load_config(config, TrainConfig)
+    if resume is Resume.AUTO and run is None:
+        raise InputError("--resume auto needs --run DIR, the folder of the run that is to go on")
+    settings = load_config(recipe_path(config), TrainConfig, changes or [])
     if check:
         check_training(settings)
         Console().print(f"{config}: nothing wrong found", highlight=False)
         return
-    run_training(settings, run=run, json_file=json, console=Console())
+    run_training(settings, run=run, json_file=json, console=Console(), resume=resume is Resume.AUTO)
 
 
 @app.command()

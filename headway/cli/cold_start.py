@@ -1,30 +1,32 @@
 """``headway cold-start``: the supervised training of the shipped policy, with progress."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from headway.trainer.sft import ColdStartConfig, ColdStartSummary, SftStep, cold_start
+from headway.trainer.sft import SftStep
+from headway.trainer.sft_cold_start import ColdStartConfig, ColdStartSummary, cold_start
 
 from .output_file import write_json
+from .session import quieten_transformers
 
 
 def run_cold_start(
     out: Path, *, steps: int | None, seed: int, json_file: Path | None, console: Console
 ) -> ColdStartSummary:
     """Train, save the HF folder, and say what it cost."""
+    quieten_transformers()
     config = ColdStartConfig(seed=seed)
     if steps is not None:
         config = msgspec.structs.replace(config, steps=steps)
     with Progress(console=console) as progress:
         bar = progress.add_task("making data and tokenizer", total=config.steps)
 
-        def on_step(step: SftStep, model: Any) -> None:
-            progress.update(bar, completed=step.step, description=f"loss {step.loss:.3f}")
+        def on_step(step: SftStep) -> None:
+            progress.update(bar, completed=step.step, description=f"loss {step.update.loss:.3f}")
 
         summary = cold_start(out, config=config, on_step=on_step)
     console.print(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from headway.engine.config import Device, Dtype
+from headway.engine.config import Device, Dtype, Kind
 from headway.scheduler import AgentLimits
 
 _Positive = Annotated[int, Meta(ge=1)]
@@ -14,6 +14,7 @@ _Positive = Annotated[int, Meta(ge=1)]
 class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fleet. ``kv_tokens`` caps the KV cache of each engine, ``max_context`` a trajectory, in tokens."""
 
+    kind: Kind = "vllm"
     count: _Positive = 2
     kv_tokens: _Positive | None = None
     max_context: _Positive | None = None

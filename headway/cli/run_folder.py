@@ -13,7 +13,7 @@ _MEMORY = Path("/dev/shm")
 
 
 class RunFolder:
-    """Makes a new folder, or with ``resume`` opens the one that is there; raises ``HeadwayError`` if it cannot.
+    """Makes a new folder, or with ``resume`` opens the one that is there; raises ``HeadwayError``.
 
     Of a run that is resumed, each attempt has an event log and engine logs of its own. No two processes have
     the same folder open.

@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 import headway
 from headway.engine import EngineConfig, EngineInfo, Fleet
+from headway.engine.checks import installed_device
 from headway.errors import InputError
 from headway.sandbox import Limits, ZygoteSandbox
 from headway.scheduler import (
+    Agent,
+    AgentLimits,
     AnswerReward,
     Chat,
     EpisodeConfig,
@@ -39,12 +42,13 @@ _TOOLS: dict[ToolKind, _Tool] = {
 
 
 class Session(msgspec.Struct, frozen=True):
-    """What is open."""
+    """What is open. ``agent`` makes another agent like the scheduler's own, with other limits."""
 
     scheduler: Scheduler
     engines: list[EngineInfo]
     chat: Chat
     tier: str
+    agent: Callable[[AgentLimits], Agent]
 
 
 def model_folder(model: str) -> Path:
@@ -69,6 +73,13 @@ def quieten_transformers() -> None:
 def engine_ids(config: SessionConfig) -> list[str]:
     """The ids that the fleet's engines will have."""
     return [f"engine-{index}" for index in range(config.engines.count)]
+
+
+def engine_gpus(config: SessionConfig) -> int:
+    """How many GPUs the engines take, the first ones of the machine; 0 for engines that know files only."""
+    engines = config.engines
+    device = installed_device() if engines.device == "auto" and engines.kind == "vllm" else engines.device
+    return engines.count * engines.tensor_parallel_size if (engines.kind, device) == ("vllm", "gpu") else 0
 
 
 def check_session(config: SessionConfig, tasks: Iterable[Task]) -> None:
@@ -102,15 +113,21 @@ async def open_session(
     on_phase: Callable[[str, str], None],
     on_rollout: Callable[[Rollout], None] = lambda rollout: None,
     first_group: int = 0,
+    begun: Mapping[str, Sequence[Rollout]] | None = None,
+    weight_backend: str | None = None,
 ) -> AsyncIterator[Session]:
-    """Check, start, yield, stop. Nothing is left running, however the body ends."""
+    """Check, start, yield, stop. Nothing is left running, however the body ends.
+
+    ``first_group`` and ``begun`` are the scheduler's, for a run that goes on; ``weight_backend`` is the
+    engines'.
+    """
 
     def phase(engine: str, name: str) -> None:
         on_phase(engine, name)
         if name == "ready":
             sink.emit(EngineChanged(t=now_ns(), engine=engine, state="ready", weight_version=0))
 
-    fleet = make_fleet(config, log_dir, phase)
+    fleet = make_fleet(config, log_dir, phase, weight_backend=weight_backend)
     chat = load_chat(config)
     context = check(config, fleet, chat, tasks)
     limits = Limits(
@@ -125,7 +142,12 @@ async def open_session(
         for id in engine_ids(config):
             sink.emit(EngineChanged(t=now_ns(), engine=id, state="starting"))
         async with fleet:
-            agent = HermesAgent(chat, [_TOOLS[config.sandbox.tool](sandbox, limits)], config.agent)
+            tools = [_TOOLS[config.sandbox.tool](sandbox, limits)]
+
+            def make_agent(limits: AgentLimits) -> HermesAgent:
+                return HermesAgent(chat, tools, limits)
+
+            agent = make_agent(config.agent)
             scheduler = Scheduler(
                 fleet.engines,
                 policy=make_policy(config.policy),
@@ -140,21 +162,30 @@ async def open_session(
                 sink=sink,
                 on_rollout=on_rollout,
                 first_group=first_group,
+                begun=begun,
             )
             try:
-                yield Session(scheduler, [engine.info for engine in fleet.engines], chat, sandbox.tier)
+                infos = [engine.info for engine in fleet.engines]
+                yield Session(scheduler, infos, chat, sandbox.tier, make_agent)
             finally:
                 await asyncio.shield(scheduler.close())
                 for id in engine_ids(config):
                     sink.emit(EngineChanged(t=now_ns(), engine=id, state="stopped"))
 
 
-def make_fleet(config: SessionConfig, log_dir: Path, on_phase: Callable[[str, str], None]) -> Fleet:
+def make_fleet(
+    config: SessionConfig,
+    log_dir: Path,
+    on_phase: Callable[[str, str], None],
+    *,
+    weight_backend: str | None = None,
+) -> Fleet:
     """The fleet that a session asks for, checked and not yet started."""
     engines = config.engines
     return Fleet(
         EngineConfig(
             model=str(model_folder(config.model)),
+            kind=engines.kind,
             device=engines.device,
             dtype=engines.dtype,
             max_context=engines.max_context,
@@ -164,6 +195,7 @@ def make_fleet(config: SessionConfig, log_dir: Path, on_phase: Callable[[str, st
             gpu_memory_utilization=engines.gpu_memory_utilization,
             tensor_parallel_size=engines.tensor_parallel_size,
             threads=engines.threads,
+            weight_backend=weight_backend,
         ),
         engines=engines.count,
         log_dir=log_dir,

@@ -8,6 +8,7 @@ from msgspec import Meta
 from headway.scheduler import TaskFormat
 from headway.trainer.grpo import EvalConfig, GrpoConfig
 from headway.trainer.metrics_log import BOTH_FILES, LogKind
+from headway.trainer.trainer_config import TrainerConfig
 
 from .config import SessionConfig
 from .data import GENERATED
@@ -30,14 +31,15 @@ class TrainConfig(SessionConfig, frozen=True, kw_only=True, forbid_unknown_field
     """A training run. ``model`` is a folder, or ``tiny`` for the policy that headway ships.
 
     ``name`` begins the name of the run folder; ``checkpoint_every`` counts steps (0: at the end alone), and
-    the last ``keep_checkpoints`` stay; ``log`` says where metrics go; ``transcripts`` is how many rollouts of each step are written to be read.
+    the last ``keep_checkpoints`` stay; ``log`` says where metrics go; ``transcripts`` is how many rollouts of
+    each step are written to be read.
     """
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = "train"
     data: DataConfig = DataConfig()
     grpo: GrpoConfig = GrpoConfig()
     evaluation: EvalConfig = EvalConfig()
-    trainer_device: str = "cpu"
+    trainer: TrainerConfig = TrainerConfig()
     checkpoint_every: Annotated[int, Meta(ge=0)] = 10
     keep_checkpoints: Annotated[int, Meta(ge=1)] = 2
     log: tuple[LogKind, ...] = BOTH_FILES

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -9,27 +10,29 @@ from rich.console import Console
 
 import headway
 from headway.jsonl import JsonLines
-from headway.scheduler import Agent
+from headway.scheduler import Agent, Scheduler
+from headway.trainer.direct_weights import DirectWeights
 from headway.trainer.file_weights import FileWeights
 from headway.trainer.grpo import GrpoLoop
 from headway.trainer.metrics_log import MetricsLog
-from headway.trainer.policy_model import PolicyModel
+from headway.trainer.policy import Policy
 from headway.trainer.stage_config import StageConfig
 
 from .data import finite_tasks, held_out_tasks, training_tasks
 from .endings import finally_all
 from .observer import RunObserver
 from .output_file import write_json
+from .policy import follow_policy, leads, open_policy
 from .recorder import Recorder
 from .report import print_report
 from .resume import Resumed, require_same
 from .run_folder import RunFolder, transfer_folder
 from .runtime import flushing, run_async
-from .session import Session, engine_ids, model_folder, open_session, quieten_transformers
+from .session import Session, engine_ids, model_folder, open_session
 from .step_transcripts import StepTranscripts
 from .summary import Summary
 from .train_config import TrainConfig
-from .training_checks import check_training
+from .training_checks import check_training, sends_by_nccl
 from .view import View
 
 
@@ -43,9 +46,13 @@ def run_training(
 ) -> Summary:
     """Run to the end, print the report, and return the summary.
 
-    With ``resume`` a run that is in the folder goes on, if there is one.
+    With ``resume`` a run that is in the folder goes on, if there is one. Of torchrun's processes the first
+    makes the run, and the others train with it.
     """
     check_training(config)
+    if not leads():
+        follow_policy(model_folder(config.model), config.grpo.optimizer, config.trainer)
+        return Summary(headway=headway.__version__, model=config.model, policy=config.policy)
     folder = RunFolder(run, name=config.name, resume=resume)
     with finally_all(folder.release):
         resumed = _resumed(config, folder, console)
@@ -89,8 +96,9 @@ async def _train(
         folder.events, engines=engine_ids(config), model=config.model, policy=config.policy, watchers=[view]
     )
     rollouts = JsonLines(folder.rollouts, append=True)
-    async with flushing(rollouts, *recorder.files), asyncio.TaskGroup() as group:
-        loading = group.create_task(asyncio.to_thread(_load_policy, config, resumed))
+    held = contextlib.ExitStack()
+    async with _closing(held), flushing(rollouts, *recorder.files), asyncio.TaskGroup() as group:
+        loading = group.create_task(asyncio.to_thread(_load_policy, config, resumed, held))
         async with (
             view,
             open_session(
@@ -101,6 +109,7 @@ async def _train(
                 on_phase=view.on_phase,
                 on_rollout=rollouts.add,
                 begun=resumed.begun,
+                weight_backend="nccl" if sends_by_nccl(config) else None,
             ) as session,
         ):
             summary.add_engines(session.engines)
@@ -114,7 +123,7 @@ async def _train(
 async def take_steps(
     config: TrainConfig,
     session: Session,
-    policy: PolicyModel,
+    policy: Policy,
     folder: RunFolder,
     resumed: Resumed,
     summary: Summary,
@@ -148,7 +157,7 @@ async def take_steps(
             evaluation=config.evaluation,
             scheduler=session.scheduler,
             policy=policy,
-            push_weights=FileWeights(policy, session.scheduler, Path(weights)).push,
+            push_weights=_pusher(config, policy, session.scheduler, Path(weights)),
             train=training_tasks(data.train, seed=config.grpo.seed, format=data.format, count=data.tasks),
             held_out=held_out_tasks(data.held_out, config.evaluation.tasks, data.format),
             sink=recorder,
@@ -169,9 +178,26 @@ def _agent(config: TrainConfig, session: Session, stage: StageConfig) -> Agent:
     return session.agent(msgspec.structs.replace(config.agent, **own))
 
 
-def _load_policy(config: TrainConfig, resumed: Resumed) -> PolicyModel:
-    quieten_transformers()
-    policy = PolicyModel(model_folder(config.model), config.grpo.optimizer, device=config.trainer_device)
+@contextlib.asynccontextmanager
+async def _closing(held: contextlib.ExitStack) -> AsyncIterator[None]:
+    with held:
+        yield
+
+
+def _load_policy(config: TrainConfig, resumed: Resumed, held: contextlib.ExitStack) -> Policy:
+    """Load the policy, which stays open for as long as ``held`` does, as the run left it."""
+    policy = held.enter_context(
+        open_policy(model_folder(config.model), config.grpo.optimizer, config.trainer)
+    )
     if resumed.checkpoint is not None:
         policy.load_checkpoint(resumed.checkpoint)
     return policy
+
+
+def _pusher(
+    config: TrainConfig, policy: Policy, scheduler: Scheduler, folder: Path
+) -> Callable[[int], Awaitable[None]]:
+    """How weights get to the engines: from GPU to GPU, or by a file in a folder."""
+    if sends_by_nccl(config):
+        return DirectWeights(policy, scheduler, workers=config.engines.tensor_parallel_size).push
+    return FileWeights(policy, scheduler, folder).push

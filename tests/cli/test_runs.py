@@ -132,6 +132,40 @@ def test_a_run_stopped_in_the_middle_of_a_step_keeps_what_it_finished_and_leaves
     assert len((tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()) >= trajectories["finished"]
 
 
+def test_a_run_that_is_killed_goes_on_with_what_it_has_and_trains_on_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(CONFIG.format(steps=1000))
+    command = ["train", "--config", "run.toml", "--run", "run", "--resume", "auto"]
+    command += ["--set", "checkpoint_every=2"]
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    with no_process_left():
+        process = spawn([*command, "--set", "grpo.max_staleness=1"], cwd=tmp_path)
+        deadline = time.monotonic() + 400
+        while time.monotonic() < deadline and process.poll() is None:
+            if metrics.exists() and metrics.read_text().count('"kind":"step"') >= 3:
+                break
+            time.sleep(0.2)
+        process.kill()
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL, said
+        before = metrics.read_text().splitlines()
+        done = headway(*command, "--set", "grpo.steps=5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "changed since the run began: grpo.steps: 1000 -> 5" in done.stdout
+    assert "going on after step 2" in done.stdout
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    steps = [line for line in lines if line["kind"] == "step"]
+    assert [step["step"] for step in steps] == [1, 2, 3, 4, 5]
+    assert [json.loads(line) for line in before if json.loads(line)["step"] <= 2] == lines[:4]
+    trained = [name for step in steps for name in step["trained"]]
+    assert len(set(trained)) == len(trained)
+    rollouts = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
+    assert len({rollout["id"] for rollout in rollouts}) == len(rollouts)
+    assert {rollout["group"] for rollout in rollouts} >= set(trained)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["complete"]
+    assert [step["step"] for step in summary["steps"]] == [1, 2, 3, 4, 5]
+
+
 def foreign_model(folder: Path) -> Path:
     """A model that the project does not ship: Llama, a byte tokenizer, no chat template."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

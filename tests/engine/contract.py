@@ -1,8 +1,8 @@
 """What every kind of engine has to do: subclass ``EngineContract`` and give it an ``engine``.
 
-The engine's context is 1,000 tokens or more, its KV cache less than eight times 320 tokens; it runs four
-turns at a time, and ``weights`` are a file that it can load as ``version``. ``engine`` may be shared: every
-test leaves it idle and stepping.
+One without a prefix cache and preemption has ``TurnContract`` to keep. The engine's context is 1,000 tokens
+or more, its KV cache less than eight times 320 tokens; it runs four turns at a time, and ``weights`` are a
+file that it can load as ``version``. ``engine`` may be shared: every test leaves it idle and stepping.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ async def start_generating(engine: Engine, request: Request, *, tokens: int = 5)
     return task
 
 
-class EngineContract:
+class TurnContract:
     async def test_every_token_has_a_logprob_and_a_version(self, engine: Engine) -> None:
         generation = await engine.generate(turn(max_tokens=16, temperature=1.0))
         assert len(generation.tokens) == len(generation.logprobs) == len(generation.versions) == 16
@@ -55,15 +55,6 @@ class EngineContract:
     async def test_the_cache_is_a_whole_number_of_blocks(self, engine: Engine) -> None:
         assert engine.info.kv_tokens % engine.info.block_size == 0
         assert engine.info.max_context <= engine.info.kv_tokens
-
-    async def test_a_resumed_turn_finds_its_prefix_cached(self, engine: Engine) -> None:
-        first = turn(length=70, first=11)
-        answer = await engine.generate(first)
-        again = turn()
-        resumed = Request(id=again.id, prompt=first.prompt + answer.tokens, sampling=again.sampling)
-        cached = (await engine.generate(resumed)).cached_tokens
-        assert 64 <= cached < len(resumed.prompt)
-        assert cached % engine.info.block_size == 0
 
     async def test_an_aborted_turn_returns_what_there_is(self, engine: Engine) -> None:
         request = turn(max_tokens=900)
@@ -137,15 +128,6 @@ class EngineContract:
             await engine.update_weights(tmp_path / "missing.safetensors", 10_000)
         assert 10_000 not in (await engine.generate(turn())).versions
 
-    async def test_too_many_turns_preempt_each_other_and_still_finish(self, engine: Engine) -> None:
-        before = engine.stats().preemptions
-        turns = [turn(length=20, max_tokens=300, first=number) for number in range(8)]
-        generations = await asyncio.gather(*(engine.generate(request) for request in turns))
-        assert all(len(generation.tokens) == 300 for generation in generations)
-        preemptions = sum(generation.preemptions for generation in generations)
-        assert preemptions > 0
-        assert engine.stats().preemptions - before == preemptions
-
     async def test_a_lower_priority_number_goes_first(self, engine: Engine) -> None:
         await engine.pause()
         late = [asyncio.create_task(engine.generate(turn(priority=5))) for _ in range(4)]
@@ -192,3 +174,23 @@ class EngineContract:
         with pytest.raises(ValueError, match="already in flight"):
             await engine.generate(request)
         await task
+
+
+class EngineContract(TurnContract):
+    async def test_a_resumed_turn_finds_its_prefix_cached(self, engine: Engine) -> None:
+        first = turn(length=70, first=11)
+        answer = await engine.generate(first)
+        again = turn()
+        resumed = Request(id=again.id, prompt=first.prompt + answer.tokens, sampling=again.sampling)
+        cached = (await engine.generate(resumed)).cached_tokens
+        assert 64 <= cached < len(resumed.prompt)
+        assert cached % engine.info.block_size == 0
+
+    async def test_too_many_turns_preempt_each_other_and_still_finish(self, engine: Engine) -> None:
+        before = engine.stats().preemptions
+        turns = [turn(length=20, max_tokens=300, first=number) for number in range(8)]
+        generations = await asyncio.gather(*(engine.generate(request) for request in turns))
+        assert all(len(generation.tokens) == 300 for generation in generations)
+        preemptions = sum(generation.preemptions for generation in generations)
+        assert preemptions > 0
+        assert engine.stats().preemptions - before == preemptions

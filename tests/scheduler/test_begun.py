@@ -7,7 +7,16 @@ import pytest
 
 from headway.engine.scripted import ScriptedEngine
 from headway.profiles.virtual_time import run_virtual
-from headway.scheduler import Episode, EpisodeConfig, Outcome, Rollout, Scheduler, Task, TurnConfig, make_policy
+from headway.scheduler import (
+    Episode,
+    EpisodeConfig,
+    Outcome,
+    Rollout,
+    Scheduler,
+    Task,
+    TurnConfig,
+    make_policy,
+)
 
 TASK = Task(id="t", messages=[])
 
@@ -72,7 +81,9 @@ def test_a_live_trajectory_is_told_up_to_the_end_of_its_last_turn() -> None:
 
 
 @pytest.mark.parametrize(("observed", "turns_again"), [(9, 1), (8, 2)], ids=["same tool", "other words"])
-def test_an_unfinished_trajectory_goes_on_where_its_record_still_holds(observed: int, turns_again: int) -> None:
+def test_an_unfinished_trajectory_goes_on_where_its_record_still_holds(
+    observed: int, turns_again: int
+) -> None:
     async def main():
         begun = await left_unfinished(5.5)
         engine = ScriptedEngine(write)

@@ -13,8 +13,49 @@ def load(folder: Path, text: str) -> TrainConfig:
     return load_config(folder / "run.toml", TrainConfig)
 
 
-def test_the_demo_is_a_configuration_like_any_other() -> None:
-    assert load_recipe("demo", TrainConfig).grpo.keep == 6
+@pytest.mark.parametrize("name", ["demo", "tiny", "rstar2-14b"])
+def test_a_recipe_is_a_configuration_like_any_other(name: str) -> None:
+    config = load_recipe(name, TrainConfig)
+    assert config.grpo.samples == 2 * config.grpo.keep
+
+
+def test_the_papers_recipe_has_the_papers_figures() -> None:
+    grpo = load_recipe("rstar2-14b", TrainConfig).grpo
+    assert (grpo.prompts, grpo.samples, grpo.keep) == (512, 32, 16)
+    assert [stage.steps for stage in grpo.plan] == [300, 85, 125]
+    assert [stage.max_response_tokens for stage in grpo.plan] == [8192, None, None]
+    assert (grpo.optimizer.learning_rate, grpo.optimizer.warmup_steps) == (1e-6, 20)
+
+
+def test_a_name_that_is_neither_a_file_nor_a_recipe_is_told_the_recipes() -> None:
+    with pytest.raises(
+        InputError, match="neither a file nor a recipe; the recipes are: demo, rstar2-14b, tiny"
+    ):
+        load_recipe("tine", TrainConfig)
+
+
+def test_a_value_can_be_given_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('model = "m"\n[grpo]\nseed = 1\n')
+    changes = ["grpo.seed=7", "model=other/model", "grpo.optimizer.betas=[0.5, 0.6]", "data.tasks=3"]
+    config = load_config(tmp_path / "run.toml", TrainConfig, changes)
+    assert (config.model, config.grpo.seed, config.data.tasks) == ("other/model", 7, 3)
+    assert config.grpo.optimizer.betas == (0.5, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("grpo.seed", r"--set grpo.seed: give KEY=VALUE"),
+        ("grpo..seed=1", r"--set grpo..seed=1: give KEY=VALUE"),
+        ("model.name=1", r"--set model.name=1: model is no table"),
+        ("grpo.sed=1", r"\[grpo\] has no key `sed`; did you mean `seed`\?"),
+        ("grpo.seed=one", r"Expected `int`, got `str` - at `grpo.seed`"),
+    ],
+)
+def test_a_value_beside_the_file_that_does_not_fit_is_named(tmp_path: Path, change: str, fault: str) -> None:
+    (tmp_path / "run.toml").write_text('model = "m"\n')
+    with pytest.raises(InputError, match=fault):
+        load_config(tmp_path / "run.toml", TrainConfig, [change])
 
 
 def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
@@ -32,7 +73,7 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
             'model = "m"\n[grpo.optimizer]\nlearning_rat = 3',
             r"\[grpo.optimizer\] has no key `learning_rat`; did you mean `learning_rate`\?",
         ),
-        ('model = "m"\n[grpo]\nzzzzzz = 3', r"\[grpo\] has no key `zzzzzz`; the keys are: steps, stages, prompts"),
+        ('model = "m"\n[grpo]\nzzzzzz = 3', r"\[grpo\] has no key `zzzzzz`; the keys are: steps, stages"),
         ('model = "m"\n[grpo]\nkeep = "six"', r"Expected `int`, got `str` - at `grpo.keep`"),
         ('model = "m"\n[grpo]\nkeep = 20', r"`keep` \(20\) cannot be more than `samples` \(12\)"),
         ('model = "m"\n[grpo]\nsteps = 0', r"`steps` must be at least 1"),

@@ -75,7 +75,12 @@ def test_a_task_is_solved_when_enough_fresh_rollouts_are_all_right() -> None:
     rates.note(group("all", 1.0, 1.0, 1.0), version=5)
     rates.note(group("most", 1.0, 0.0, 1.0), version=5)
     rates.note(group("few", 1.0, 1.0, None), version=5)
-    assert [rates.solved(t, of=3, since=5) for t in ("all", "most", "few", "new")] == [True, False, None, None]
+    assert [rates.solved(t, of=3, since=5) for t in ("all", "most", "few", "new")] == [
+        True,
+        False,
+        None,
+        None,
+    ]
     assert rates.solved("all", of=3, since=6) is None
     assert rates.solved("few", of=2, since=0) is True
     again = SolveRates(rates.rates)

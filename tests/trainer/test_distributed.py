@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from headway.trainer.batch import Sample, micro_batches
 from headway.trainer.packing import deal
-from headway.trainer.ranks import ALONE, Ranks, from_environment
+from headway.trainer.ranks import ALONE, Ranks, from_environment, own_device
 from tests.engine.tiny_model import build_model
 
 from . import two_ranks
@@ -64,7 +64,9 @@ def distance(file: Path, other: Path) -> float:
 
 
 def assert_alike(report: Any, other: Any) -> None:
-    for name in set(report.__struct_fields__) - {"token_efficiency"}:  # rows are cut differently
+    """All but how rows are cut and how long it took."""
+    apart = {"token_efficiency", "seconds", "compute_seconds", "overhead"}
+    for name in set(report.__struct_fields__) - apart:
         value = getattr(other, name)
         expected = value if value is None else pytest.approx(value, rel=1e-4, abs=1e-6)
         assert getattr(report, name) == expected, name
@@ -181,6 +183,20 @@ def test_ranks_can_meet_at_a_store_and_hear_of_each_others_failure_and_death(tmp
         [greetings, "HeadwayError: rank 1: no room", "left alone"],
         [greetings, "ValueError: no room"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "local_rank", "own"),
+    [
+        ("cpu", 3, "cpu"),
+        ("cuda", 0, "cuda"),
+        ("cuda", 3, "cuda:3"),
+        ("cuda:2", 0, "cuda:2"),
+        ("cuda:2", 3, "cuda:5"),
+    ],
+)
+def test_ranks_of_a_machine_have_a_gpu_each_from_the_first_on(first: str, local_rank: int, own: str) -> None:
+    assert own_device(first, local_rank) == own
 
 
 def test_a_process_that_no_one_started_with_others_is_alone() -> None:

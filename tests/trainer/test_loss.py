@@ -86,6 +86,15 @@ def test_each_kind_gives_a_token_its_share_of_the_whole_batch(loss: Any, share: 
     torch.testing.assert_close(batch.gradient(found), -batch.advantage * shares)
 
 
+def test_sft_is_the_token_mean_of_the_log_probability_whoever_sampled_the_tokens() -> None:
+    batch = Batch()
+    unknown = torch.full((20,), math.nan)
+    terms = batch.loss(LossConfig(loss="sft"), behaviour=unknown, anchor=None)
+    torch.testing.assert_close(terms.loss, -(batch.advantage * batch.logprobs).sum() / SIZE.tokens)
+    torch.testing.assert_close(batch.gradient(terms.loss), -batch.advantage / SIZE.tokens)
+    assert terms.low is terms.high is terms.weights is terms.kl is None
+
+
 def test_gspo_takes_one_ratio_for_a_rollout_the_geometric_mean_of_its_tokens() -> None:
     batch = Batch()
     clip = ClipConfig(low=0.1, high=0.1)
@@ -244,6 +253,7 @@ def test_importance_weights_are_bounded_ratios(config: ImportanceConfig, expecte
             r"`low` \(1.5\) and `high` \(2.0\) must have 1, no mismatch, between",
         ),
         (lambda: LossConfig(loss="dr_grpo"), r"dr_grpo needs `loss_length`"),
+        (lambda: LossConfig(loss="sft", kl=0.1), r"`loss` sft has no `kl`"),
         (
             lambda: msgspec.convert({"importance": {"sequence_high": 0.9}}, LossConfig),
             r"`sequence_low` \(None\) and `sequence_high` \(0.9\) must have 1",

@@ -129,9 +129,7 @@ def test_every_group_that_was_drawn_is_given_out_once_or_is_still_to_come(
     assert sorted(everyone) == sorted(f"g{number}" for number in range(1, loop.state.drawn + 1))
     for version, batch in enumerate(batches):
         assert len(batch.kept) <= 3
-        old = sum(
-            max(ages(Collected(kept=[kept]), version), default=0) > staleness for kept in batch.kept
-        )
+        old = sum(max(ages(Collected(kept=[kept]), version), default=0) > staleness for kept in batch.kept)
         assert batch.reweighted == old
         assert not (old and rule == "refuse")
         assert len(batch.groups) == len(batch.kept) + sum(batch.rejected.values())
