@@ -35,6 +35,11 @@ class JsonLines:
         """
         self._buffer += self._encoder.encode(record) + b"\n"
 
+    @property
+    def size(self) -> int:
+        """The bytes of the file and of what is to be written."""
+        return self._file.tell() + len(self._buffer)
+
     def flush(self) -> None:
         """Hand every record so far to the operating system."""
         while self._buffer:
@@ -72,3 +77,10 @@ def cut_torn_line(path: Path) -> None:
         pass
     except OSError as error:
         raise HeadwayError(f"{path}: cannot write: {error.strerror}") from error
+
+
+def shorten(path: Path, size: int) -> None:
+    """Cut a file off after so many bytes; one that has fewer, or is not there, stays as it is."""
+    if path.exists():
+        with path.open("rb+") as file:
+            file.truncate(min(size, path.stat().st_size))

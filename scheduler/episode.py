@@ -107,8 +107,10 @@ class Episode:
     def _turn_from_before(self, limit: int) -> Turn | None:
         """The next turn of the record that this trajectory goes on from, if it still fits here."""
         begun, start = self._begun, len(self.tokens)
-        span = begun.turns[len(self.turns)] if begun and len(begun.turns) > len(self.turns) else None
-        if begun is None or span is None or span.end - start > limit or begun.tokens[:start] != self.tokens:
+        if begun is None or len(begun.turns) <= len(self.turns):
+            return None
+        span = begun.turns[len(self.turns)]
+        if span.start != start or span.end - start > limit or begun.tokens[:start] != self.tokens:
             self._begun = None
             return None
         return Turn(

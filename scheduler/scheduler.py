@@ -38,8 +38,8 @@ class Scheduler:
     """Runs episodes on a fleet of engines, which stay their owner's.
 
     ``on_rollout`` is told each rollout as it ends, before its group is complete. Groups without a name are
-    numbered from ``first_group`` + 1. ``begun`` is what an earlier run has left, by group: of its rollouts
-    those that finished are part of their group, and those that are unfinished go on.
+    numbered from ``first_group`` + 1. ``begun`` is what an earlier run has left, by group: of its rollouts of
+    the same task those that finished are part of the group, and those that are unfinished go on.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Scheduler:
         self._hooks = Hooks(self._run_turn, self._tool_started, self._tool_ended)
         self._running: set[asyncio.Task[Group]] = set()
         self._groups = first_group
-        self._begun = dict(begun or {})
+        self._begun = begun or {}
         self._episodes: dict[str, Episode] = {}
 
     def submit(
@@ -137,7 +137,7 @@ class Scheduler:
         return [_so_far(episode) for episode in self._episodes.values() if episode.turns]
 
     async def _run_group(self, task: Task, name: str, order: int, samples: int, agent: Agent) -> Group:
-        begun = {rollout.id: rollout for rollout in self._begun.pop(name, ())}
+        begun = {rollout.id: rollout for rollout in self._begun.get(name, ()) if rollout.task == task.id}
         running: dict[str, asyncio.Task[Rollout]] = {}
         async with asyncio.TaskGroup() as siblings:
             for id in (f"{name}.{sibling}" for sibling in range(samples)):

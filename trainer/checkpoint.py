@@ -8,6 +8,7 @@ is taken from it. However many ranks wrote it, any number may read it. Knows not
 ``checkpoint.json``, written last, the rest, with the size of every file.
 """
 
+import base64
 import os
 import shutil
 import warnings
@@ -96,6 +97,22 @@ def read_checkpoint(
     rank = ranks.rank if ranks.rank < contents.ranks else 0
     _read(folder / _random(rank), RandomState).restore()
     return contents.steps, contents.extra
+
+
+def pack(value: msgspec.Struct) -> dict[str, str]:
+    """Make an ``extra`` of a struct: JSON has no word for numbers that are not finite."""
+    return {"packed": base64.b64encode(msgspec.msgpack.encode(value)).decode()}
+
+
+def read_packed(folder: Path, kind: type[T]) -> T:
+    """Return the struct that a checkpoint's ``extra`` was made of, and nothing else of it.
+
+    Raises ``InputError`` where it is none of that kind.
+    """
+    try:
+        return msgspec.msgpack.decode(base64.b64decode(read_extra(folder)["packed"]), type=kind)
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: not a checkpoint of such a run by this headway: {error}") from error
 
 
 def read_extra(folder: Path) -> dict[str, Any]:

@@ -25,7 +25,9 @@ def keep_last(folder: Path, count: int) -> None:
     if count < 1:
         raise ValueError(f"cannot keep {count} checkpoints")
     for checkpoint in sorted(_checkpoints(folder), key=_step)[:-count]:
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        checkpoint.rename(checkpoint.with_name(f"{checkpoint.name}.partial"))  # none under its name is torn
+    for rest in folder.glob("step-*.partial"):
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -75,6 +75,7 @@ class _Usable:
     drawn: Drawn
     group: Group
     kept: list[Rollout]
+    oldest: int  # version of a token
 
 
 class Collector:
@@ -108,13 +109,20 @@ class Collector:
         self._running: dict[asyncio.Task[Group], Drawn] = {}
         self._usable: list[_Usable] = []
         self._batch = Collected()
+        self._rejected: list[Drawn] = []  # of this batch
+        self._batches_left = config.max_staleness
         self._changed = asyncio.Event()
         self._error: BaseException | None = None
 
     @property
     def state(self) -> CollectorState:
         """From which another goes on alike."""
-        pending = [*self._again, *self._running.values(), *(usable.drawn for usable in self._usable)]
+        pending = [
+            *self._again,
+            *self._running.values(),
+            *(usable.drawn for usable in self._usable),
+            *self._rejected,
+        ]
         return CollectorState(
             drawn=self._drawn,
             position=self._tasks.position,
@@ -123,12 +131,13 @@ class Collector:
             allowance=self._allowance,
         )
 
-    async def collect(self, version: int) -> Collected:
-        """Return a batch to train on weights of ``version``.
+    async def collect(self, version: int, *, left: int | None = None) -> Collected:
+        """Return a batch to train on weights of ``version``; ``left`` are at most still to come after it.
 
         Raises ``HeadwayError`` at the first rollout that an engine failed.
         """
         self._version, self._training = version, False
+        self._batches_left = self._config.max_staleness if left is None else left
         while True:
             self._set_aside_the_too_old()
             self._fill()
@@ -156,7 +165,7 @@ class Collector:
         """Start as many groups as may be on their way."""
         room = capacity(
             prompts=self._config.prompts,
-            max_staleness=self._config.max_staleness,
+            max_staleness=min(self._config.max_staleness, self._batches_left),
             training=self._training,
             held=len(self._running) + len(self._usable),
         )
@@ -182,7 +191,11 @@ class Collector:
         """Take in a group as it completes, also while training goes on."""
         drawn = self._running.pop(running)
         try:
-            self._take(drawn, running.result())
+            try:
+                self._take(drawn, running.result())
+            except BaseException:
+                self._again.append(drawn)
+                raise
             self._fill()
         except (Exception, asyncio.CancelledError) as error:
             self._error = self._error or error
@@ -194,12 +207,13 @@ class Collector:
         if reason is None:
             rng = random.Random(f"{self._config.seed} {drawn.number} {group.task}")
             kept = select(group.rollouts, self._config.keep, rng, self._config.roc)
-            self._usable.append(_Usable(drawn, group, kept))
+            self._usable.append(_Usable(drawn, group, kept, _oldest(kept, self._version)))
         else:
-            self._reject(group, reason)
+            self._reject(drawn, group, reason)
         self._on_group(group, len(self._usable))
 
-    def _reject(self, group: Group, reason: Rejection) -> None:
+    def _reject(self, drawn: Drawn, group: Group, reason: Rejection) -> None:
+        self._rejected.append(drawn)
         self._batch.groups.append(group)
         self._batch.rejected[reason] += 1
 
@@ -208,14 +222,14 @@ class Collector:
         if self._config.too_old == "refuse":
             for usable in [usable for usable in self._usable if self._is_too_old(usable)]:
                 self._usable.remove(usable)
-                self._reject(usable.group, Rejection.TOO_OLD)
+                self._reject(usable.drawn, usable.group, Rejection.TOO_OLD)
 
     def _is_too_old(self, usable: _Usable) -> bool:
-        return self._version - _oldest(usable.kept, self._version) > self._config.max_staleness
+        return self._version - usable.oldest > self._config.max_staleness
 
     def _hand_over(self) -> Collected:
         """Give out the groups that completed first."""
-        batch, self._batch = self._batch, Collected()
+        batch, self._batch, self._rejected = self._batch, Collected(), []
         given = sorted(self._usable[: self._config.prompts], key=lambda usable: usable.drawn.number)
         del self._usable[: self._config.prompts]
         batch.groups += [usable.group for usable in given]

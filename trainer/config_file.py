@@ -42,9 +42,10 @@ def _change(values: dict[str, Any], change: str) -> None:
         if not isinstance(values, dict):
             raise InputError(f"--set {change}: {table} is no table of the configuration")
     try:
-        values[name] = msgspec.toml.decode(f"value = {text}")["value"]
+        parsed = msgspec.toml.decode(f"value = {text}")
     except msgspec.DecodeError:
-        values[name] = text
+        parsed = {}
+    values[name] = parsed["value"] if len(parsed) == 1 else text
 
 
 def _explain(message: str, kind: Any) -> str:
@@ -52,7 +53,7 @@ def _explain(message: str, kind: Any) -> str:
     if unknown is None:
         return message.replace(" - at `$.", " - at `").replace("Object ", "The file ", 1)
     key, where = unknown[1], (unknown[2] or "").strip(".")
-    for part in filter(None, where.split(".")):
+    for part in filter(None, re.sub(r"\[.*?\]", "", where).split(".")):
         kind = _struct(typing.get_type_hints(kind)[part])
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
@@ -62,7 +63,9 @@ def _explain(message: str, kind: Any) -> str:
 
 
 def _struct(annotation: Any) -> Any:
-    """The struct in an annotation, which may be optional."""
+    """The struct in an annotation, which may be optional or of several."""
+    if typing.get_origin(annotation) is tuple:
+        return typing.get_args(annotation)[0]
     if isinstance(annotation, types.UnionType):
         return next(arg for arg in typing.get_args(annotation) if arg is not type(None))
     return annotation

@@ -1,7 +1,7 @@
 """Says which stage a run is in. Pure: the same steps give the same stages.
 
 Invariants: stages come in their order, each with one step at least; a stage never takes more steps than it
-has. Knows nothing of tasks or rollouts.
+has, and the last one goes on where it is given more. Knows nothing of tasks or rollouts.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,8 @@ class Curriculum:
     @property
     def stage(self) -> StageConfig | None:
         """The stage that the next step belongs to."""
-        return self._stages[self._index] if self._index < len(self._stages) else None
+        stage = self._stages[self._index]
+        return None if len(self._shares) >= stage.steps else stage
 
     @property
     def begins(self) -> bool:
@@ -50,13 +51,15 @@ class Curriculum:
     def note(self, fully_solved: float) -> None:
         """Take in a step, and the share of its groups in which every rollout was right."""
         self._shares.append(fully_solved)
-        if len(self._shares) >= self._stages[self._index].steps or self._next_may_begin():
+        following = self._stages[self._index + 1 : self._index + 2]
+        if following and (self.stage is None or _holds(following[0].enter, self._shares)):
             self._index += 1
             self._shares = []
 
-    def _next_may_begin(self) -> bool:
-        following = self._stages[self._index + 1 : self._index + 2]
-        return bool(following) and _holds(following[0].enter, self._shares)
+    @property
+    def left(self) -> int:
+        """The steps that are left at most."""
+        return sum(stage.steps for stage in self._stages[self._index :]) - len(self._shares)
 
 
 def _holds(entry: EntryConfig, shares: Sequence[float]) -> bool:

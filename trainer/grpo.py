@@ -39,7 +39,8 @@ class GrpoLoop:
 
     ``push_weights`` brings the policy's weights into every engine, as the version that it is told.
     ``agent_of`` makes the agent of a stage (None: the scheduler's own). ``state`` is that of a loop that this
-    one goes on from; the policy is then the one that it belongs to.
+    one goes on from; the policy is then the one that it belongs to. ``era`` is part of the names of groups
+    that are not trained on, so that those of a loop which went another way are not taken for this one's.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class GrpoLoop:
         observer: Observer,
         agent_of: Callable[[StageConfig], Agent | None] = lambda stage: None,
         state: LoopState | None = None,
+        era: str = "",
     ) -> None:
         self._config = config
         self._evaluation = evaluation
@@ -78,6 +80,7 @@ class GrpoLoop:
         self._fruitless = FruitlessSteps(
             min(config.give_up_after, config.most_steps), state.fruitless if state else None
         )
+        self._screens = any(stage.drop_solved is not None for stage in config.plan)
         self._rates = SolveRates(state.solve_rates if state else None)
         self._collapse = CollapseDetector(config.collapse)
         self._figures: list[StepFigures | HeldOutFigure] = []
@@ -85,6 +88,7 @@ class GrpoLoop:
             self._detect(figures)
         self._step = state.step if state else 0
         self._version = state.version if state else 0
+        self._era = era
 
     @property
     def state(self) -> LoopState:
@@ -97,7 +101,6 @@ class GrpoLoop:
             fruitless=self._fruitless.state,
             solve_rates=self._rates.rates,
             figures=list(self._figures),
-            unfinished=self._scheduler.unfinished(),
         )
 
     async def run(self) -> None:
@@ -146,7 +149,9 @@ class GrpoLoop:
                 scheduler=self._scheduler,
                 samples=of,
                 version=self._version,
-                names=[f"s{self._curriculum.index}-{number}" for number in range(1, len(screened) + 1)],
+                names=[
+                    f"s{self._era}{self._curriculum.index}-{number}" for number in range(1, len(screened) + 1)
+                ],
                 agent=self._agent_of(stage),
                 on_group=lambda group, done, wanted: self._observer.on_group(
                     "screening", group, done, wanted
@@ -171,14 +176,14 @@ class GrpoLoop:
     async def _train_once(self, stage: StageConfig) -> GrpoStep:
         started = time.perf_counter()
         self._enter("rollout")
-        collected = await self._collector.collect(self._version)
+        collected = await self._collector.collect(self._version, left=self._curriculum.left - 1)
         rolled_out = time.perf_counter()
         self._enter("training")
         rollouts = [rollout for group in collected.groups for rollout in group.rollouts]
         _require_some_scored(rollouts)
         measures = measure(rollouts, version=self._version)
         samples = [sample for kept in collected.kept for sample in self._with_advantages(kept)]
-        self._observer.on_batch(self._step, samples)
+        self._observer.on_batch(self._step, rollouts, samples)
         update = (
             await in_thread(lambda: self._policy.step(samples, version=self._version)) if samples else None
         )
@@ -203,7 +208,8 @@ class GrpoLoop:
         )
 
     def _on_group(self, group: Group, usable: int) -> None:
-        self._rates.note(group, self._version)
+        if self._screens:
+            self._rates.note(group, self._version)
         self._observer.on_group("rollout", group, min(usable, self._config.prompts), self._config.prompts)
 
     def _with_advantages(self, rollouts: Sequence[Rollout]) -> list[Sample]:
@@ -221,7 +227,7 @@ class GrpoLoop:
         groups = self._scheduler.stream(
             self._held_out,
             samples=self._evaluation.samples,
-            names=[f"e{self._step}-{number}" for number in range(1, len(self._held_out) + 1)],
+            names=[f"e{self._era}{self._step}-{number}" for number in range(1, len(self._held_out) + 1)],
         )
         async with contextlib.aclosing(groups):  # or what is still running would outlive an error raised here
             async for group in groups:

@@ -56,7 +56,15 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 "`max_staleness` needs importance weights: set `optimizer.importance.level`, "
                 'or `too_old = "refuse"`'
             )
-        for stage in self.stages:
+        for before, stage in zip((None, *self.stages), self.stages, strict=False):
+            enter = stage.enter
+            if enter.fully_solved is not None and (
+                before is None or max(enter.after, enter.window) > before.steps
+            ):
+                raise ValueError(
+                    f"stage {stage.name}: `enter` can never hold; the stage before it has "
+                    f"{before.steps if before else 0} steps, and `window` and `after` need no more than that"
+                )
             if stage.drop_solved is not None and stage.drop_solved > self.samples:
                 raise ValueError(
                     f"stage {stage.name}: `drop_solved` ({stage.drop_solved}) cannot be more than "

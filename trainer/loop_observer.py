@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from headway.scheduler import Group
+from headway.scheduler import Group, Rollout
 
 from .batch import Sample
 from .collapse import Alarm
@@ -72,8 +72,8 @@ class Observer(Protocol):
         """Take in that a group is complete: ``done`` usable ones of those ``wanted``."""
         ...
 
-    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
-        """Take in what a step trains on, before it does."""
+    def on_batch(self, step: int, rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> None:
+        """Take in a step's rollouts, and which of them it trains on, before it does."""
         ...
 
     def on_step(self, step: GrpoStep) -> None:

@@ -1,8 +1,6 @@
-"""All that the training loop must know to go on, besides weights and optimiser. Fit for JSON."""
+"""All that the training loop must know to go on, besides weights and optimiser."""
 
 import msgspec
-
-from headway.scheduler import Rollout
 
 from .collapse import StepFigures
 from .collector import CollectorState
@@ -19,10 +17,7 @@ class HeldOutFigure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
-    """``version`` of the weights; ``figures``: what the collapse detector has seen, in order.
-
-    ``unfinished``: rollouts that were live, from which their trajectories go on.
-    """
+    """``version`` of the weights; ``figures``: what the collapse detector has seen, in order."""
 
     step: int
     version: int
@@ -31,4 +26,3 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     fruitless: FruitlessState
     solve_rates: dict[str, SolveRate]
     figures: list[StepFigures | HeldOutFigure]
-    unfinished: list[Rollout]

@@ -39,7 +39,7 @@ def measure(rollouts: Sequence[Rollout], *, version: int) -> RolloutMeasures:
     """Sum up rollouts; ``version`` is that of the weights in force, which staleness is counted from."""
     scored = [rollout for rollout in rollouts if rollout.reward is not None]
     stale = [
-        version - v
+        max(version - v, 0)
         for rollout in scored
         for v, model in zip(rollout.versions, rollout.mask, strict=True)
         if model

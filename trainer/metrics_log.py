@@ -76,9 +76,11 @@ class MetricsLog:
             raise self._failed(error) from error
 
     @property
-    def size(self) -> int:
-        """The bytes that the JSON lines have; 0 without them."""
-        return self._lines.stat().st_size if self._lines is not None and self._lines.exists() else 0
+    def size(self) -> int | None:
+        """The bytes that the JSON lines have; None where none are written."""
+        if self._lines is None:
+            return None
+        return self._lines.stat().st_size if self._lines.exists() else 0
 
     def close(self) -> None:
         """End what a sink has begun; the files are not held open."""

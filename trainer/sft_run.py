@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from headway.errors import InputError
+from headway.jsonl import shorten
 
-from .checkpoint import read_extra
+from .checkpoint import pack, read_packed
 from .checkpoint_folder import checkpoint_of, keep_last, latest
 from .metrics_log import MetricsLog
 from .policy_model import PolicyModel
@@ -55,7 +56,7 @@ class _Kept(msgspec.Struct):
 
     plan: dict[str, Any]
     progress: SftProgress
-    metrics_bytes: int
+    metrics_bytes: int | None
 
 
 class SftRun:
@@ -116,9 +117,7 @@ class SftRun:
         if self.progress.step == self._saved:
             return
         kept = _Kept(plan=self._plan, progress=self.progress, metrics_bytes=self._metrics.size)
-        self._model.save_checkpoint(
-            checkpoint_of(self._checkpoints, self.progress.step), msgspec.to_builtins(kept)
-        )
+        self._model.save_checkpoint(checkpoint_of(self._checkpoints, self.progress.step), pack(kept))
         keep_last(self._checkpoints, 1)
         self._saved = self.progress.step
 
@@ -133,7 +132,7 @@ class SftRun:
         checkpoint = latest(self._checkpoints)
         kept = None
         if checkpoint is not None:
-            kept = msgspec.convert(read_extra(checkpoint), _Kept)
+            kept = read_packed(checkpoint, _Kept)
             for name, begun in kept.plan.items():
                 if begun != self._plan.get(name):
                     raise InputError(
@@ -142,9 +141,7 @@ class SftRun:
                     )
             self._model.load_checkpoint(checkpoint)
             self.progress = kept.progress
-        if metrics.exists():  # what came after the checkpoint comes once more
-            with metrics.open("rb+") as file:
-                file.truncate(kept.metrics_bytes if kept else 0)
+        shorten(metrics, (kept and kept.metrics_bytes) or 0)  # what came after the checkpoint comes once more
 
 
 def _checksum(examples: Sequence[Example]) -> int:

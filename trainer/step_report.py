@@ -185,7 +185,7 @@ def _ages(samples: Sequence[Sample], version: int | None) -> list[int]:
     if version is None:
         return []
     return [
-        version - sampled
+        max(version - sampled, 0)
         for sample in samples
         for sampled, written in zip(sample.rollout.versions, sample.rollout.mask, strict=True)
         if written

@@ -63,5 +63,7 @@ def _id(folder: Path) -> str:
     """The run's id, the same whenever the run goes on."""
     file = folder / "wandb-id"
     if not file.exists():
-        file.write_text(secrets.token_hex(8))
+        partial = file.with_suffix(".partial")
+        partial.write_text(secrets.token_hex(8))
+        partial.replace(file)
     return file.read_text()

@@ -4,15 +4,16 @@ Invariants: the summary on disk is current in every field whenever it is written
 disk before it does. Knows nothing of how steps are made.
 """
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
 from headway.jsonl import JsonLines
-from headway.scheduler import Group
+from headway.scheduler import Group, Rollout
 from headway.trainer.batch import Sample
+from headway.trainer.checkpoint import pack
 from headway.trainer.checkpoint_folder import checkpoint_of, keep_last
 from headway.trainer.collapse import Alarm
 from headway.trainer.in_thread import in_thread
@@ -45,6 +46,7 @@ class RunObserver:
     """The observer of a whole run, which may go on from where ``summary`` was written.
 
     ``checkpoint_every`` counts steps; 0 saves at the end alone. The last ``keep_checkpoints`` are kept.
+    ``unfinished`` gives what there is of live rollouts; ``era`` is the loop's.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class RunObserver:
         view: View,
         policy: Savable,
         rollouts: JsonLines,
+        unfinished: Callable[[], list[Rollout]] = list,
         transcripts: StepTranscripts | None = None,
         checkpoint_every: int = 0,
         keep_checkpoints: int = 2,
+        era: str = "",
     ) -> None:
         self._folder = folder
         self._summary = summary
@@ -72,25 +76,29 @@ class RunObserver:
         self._transcripts = transcripts
         self._checkpoint_every = checkpoint_every
         self._keep_checkpoints = keep_checkpoints
-        self._unsaved: LoopState | None = None
+        self._unfinished = unfinished
+        self._era = era
+        self._state: LoopState | None = None
+        self._is_saved = False
+        self._sizes: deque[tuple[int, int]] = deque([(0, 0)])  # groups drawn, and bytes of rollouts then
         recorder.lap()
 
     def on_stage(self, entry: StageEntry) -> None:
         """Note that a stage begins."""
+        self._recorder.lap()
+        self._rollouts.flush()
         self._metrics.write(entry.step, "stage", entry)
         self._view.on_stage(entry)
 
     def on_group(self, phase: str, group: Group, done: int, wanted: int) -> None:
-        """Move the progress bar, and keep what there may be to read."""
+        """Move the progress bar."""
         self._view.on_group(phase, done, wanted)
-        if self._transcripts is not None and phase == "rollout":
-            self._transcripts.add(group.rollouts)
 
-    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
+    def on_batch(self, step: int, rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> None:
         """Have the step's rollouts on disk, and write a few of them to be read."""
         self._rollouts.flush()
         if self._transcripts is not None:
-            self._transcripts.write(step, samples)
+            self._transcripts.write(step, rollouts, samples)
 
     def on_step(self, step: GrpoStep) -> None:
         """Note a step."""
@@ -103,6 +111,7 @@ class RunObserver:
     def on_evaluation(self, evaluation: Evaluation) -> None:
         """Note an evaluation."""
         self._recorder.lap()
+        self._rollouts.flush()
         summary = self._summary.add_evaluation(evaluation)
         self._write_summary()
         self._metrics.write(evaluation.step, "eval", evaluation)
@@ -117,32 +126,52 @@ class RunObserver:
 
     async def on_state(self, step: int, state: LoopState) -> None:
         """Make a checkpoint where one is due."""
-        self._unsaved = state
+        self._state, self._is_saved = state, False
+        self._sizes.append((state.collector.drawn, self._rollouts.size))
         if self._checkpoint_every and step % self._checkpoint_every == 0:
-            await self.checkpoint()
+            await self._checkpoint()
             await in_thread(self._save)
 
-    async def checkpoint(self) -> None:
-        """Keep the state as the last step left it, unless that has been done."""
-        if (state := self._unsaved) is None:
-            return
-        self._rollouts.flush()
-        self._update_summary()
-        kept = Kept(loop=state, summary=self._summary, metrics_bytes=self._metrics.size)
-        extra = msgspec.to_builtins(kept)
-        await in_thread(
-            lambda: self._policy.save_checkpoint(checkpoint_of(self._folder.checkpoints, state.step), extra)
-        )
-        keep_last(self._folder.checkpoints, self._keep_checkpoints)
-        self._unsaved = None
+    async def finish(self) -> None:
+        """Have the run on disk as complete: first the weights, at last the checkpoint that says so."""
+        await in_thread(self._save)
+        self._is_saved = self._summary.complete = True
+        self._write_summary()
+        await self._checkpoint()
 
     def conclude(self) -> None:
         """Write what is known at the end, however it came: the summary, and the weights as they stand."""
-        try_all(self._write_summary, self._save)
+        try_all(self._write_summary, *([] if self._is_saved else [self._save]))
+
+    async def _checkpoint(self) -> None:
+        """Keep the state as the last step left it."""
+        if (state := self._state) is None:
+            return
+        self._rollouts.flush()
+        self._update_summary()
+        kept = Kept(
+            loop=state,
+            unfinished=self._unfinished(),
+            summary=self._summary.copy(),
+            metrics_bytes=self._metrics.size,
+            rollouts_bytes=self._rollouts.size,
+            rollouts_from=self._first_of_use(state),
+            era=self._era,
+        )
+        folder = checkpoint_of(self._folder.checkpoints, state.step)
+        await in_thread(lambda: self._policy.save_checkpoint(folder, pack(kept)))
+        keep_last(self._folder.checkpoints, self._keep_checkpoints)
+
+    def _first_of_use(self, state: LoopState) -> int:
+        """The bytes of rollouts that there were before any group was drawn that is not given out yet."""
+        first = min((drawn.number for drawn in state.collector.pending), default=state.collector.drawn + 1)
+        while len(self._sizes) > 1 and self._sizes[1][0] < first:
+            self._sizes.popleft()
+        return self._sizes[0][1]
 
     def _update_summary(self) -> None:
         self._summary.set_idle(*self._before, *self._recorder.total())
-        self._summary.trajectories = self._view.trajectories
+        self._summary.trajectories = copy.copy(self._view.trajectories)
 
     def _write_summary(self) -> None:
         self._update_summary()

@@ -2,38 +2,61 @@
 
 Invariants: a rollout that finished is not run again, unless its trajectory failed by an engine or by the end
 of the run; what a step was trained on is on disk before it is trained on, so that steps after the last
-checkpoint are taken again from the very same rollouts. Knows nothing of engines.
+checkpoint are taken again from the very same rollouts; what says how good the policy is (evaluations,
+screenings) is only taken from rollouts of the very same policy. Knows nothing of engines.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from headway.errors import InputError
-from headway.jsonl import cut_torn_line
+from headway.jsonl import cut_torn_line, shorten
 from headway.scheduler import Rollout
-from headway.trainer.checkpoint import read_extra
+from headway.trainer.checkpoint import read_packed
 from headway.trainer.checkpoint_folder import latest
+from headway.trainer.curriculum import Curriculum
 from headway.trainer.loop_state import LoopState
 
+from .recorded_groups import RecordedGroups
 from .run_folder import RunFolder
 from .summary import Summary
 from .train_config import TrainConfig
 
-_FIXED = ("model", "data", "grpo.seed", "grpo.prompts", "grpo.samples", "grpo.keep", "grpo.stages")
-_AGAIN = ("cancelled", "engine")  # failures that were not the trajectory's own
+_FIXED = ("model", "data", "grpo.seed", "grpo.prompts", "grpo.samples", "grpo.keep", "grpo.stages", "agent")
+_HARMLESS = (
+    "name",
+    "log",
+    "transcripts",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "policy",
+    "engines",
+    "trainer",
+    "grpo.steps",
+    "grpo.collapse",
+    "grpo.give_up_after",
+    "evaluation.every",
+)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run keeps in a checkpoint, besides the policy; ``metrics_bytes``: the length of that file."""
+    """What the run keeps in a checkpoint, besides the policy.
+
+    ``unfinished``: rollouts that were live, from which their trajectories go on. ``metrics_bytes``,
+    ``rollouts_bytes``: the lengths of these files (None: not written); ``rollouts_from``: no rollout that is
+    still of use stands before that byte. ``era``: as in ``GrpoLoop``.
+    """
 
     loop: LoopState
+    unfinished: list[Rollout]
     summary: Summary
-    metrics_bytes: int
+    metrics_bytes: int | None
+    rollouts_bytes: int
+    rollouts_from: int
+    era: str = ""
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,31 +64,40 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
 
     checkpoint: Path | None = None
     kept: Kept | None = None
-    begun: dict[str, list[Rollout]] = {}
+    begun: RecordedGroups | None = None
+    era: str = ""
 
     @classmethod
-    def of(cls, folder: RunFolder) -> "Resumed":
-        """Read what there is, and cut off what was torn as the run ended; raises ``InputError``."""
+    def of(cls, folder: RunFolder, *, exactly: bool = True) -> "Resumed":
+        """Read what there is, and cut off what was torn as the run ended; raises ``InputError``.
+
+        Where the run does not go on ``exactly`` as it would have, it has another era from here on.
+        """
         checkpoint = latest(folder.checkpoints)
-        kept = _kept(checkpoint) if checkpoint else None
+        kept = read_packed(checkpoint, Kept) if checkpoint else None
+        era = kept.era if kept else ""
+        if not exactly:
+            era = f"r{folder.attempt}-"
         cut_torn_line(folder.rollouts)
-        if folder.metrics.exists():  # what came after the checkpoint comes once more
-            with folder.metrics.open("rb+") as file:
-                file.truncate(kept.metrics_bytes if kept else 0)
-        return cls(
-            checkpoint=checkpoint, kept=kept, begun=_begun(folder.rollouts, kept.loop if kept else None)
+        if kept is None or kept.metrics_bytes is not None:
+            shorten(folder.metrics, (kept and kept.metrics_bytes) or 0)  # what came after comes once more
+        begun = RecordedGroups(
+            folder.rollouts,
+            start=kept.rollouts_from if kept else 0,
+            wanted=_Wanted(kept.loop if kept else None, era),
+            unfinished=kept.unfinished if kept else (),
         )
+        return cls(checkpoint=checkpoint, kept=kept, begun=begun, era=era)
 
-    @property
-    def finished(self) -> int:
-        """The rollouts since the checkpoint that are not run again."""
-        return sum(
-            rollout.finish_reason != "unfinished" for rollouts in self.begun.values() for rollout in rollouts
-        )
+    def is_over(self, config: TrainConfig) -> bool:
+        """Whether the run has come to its end, and nothing is left to do."""
+        if self.kept is None or not self.kept.summary.complete:
+            return False
+        return Curriculum(config.grpo.plan, self.kept.loop.curriculum).stage is None
 
 
-def require_same(config: TrainConfig, path: Path) -> list[str]:
-    """Return what has changed since a run began, one text each; raises ``InputError`` for what must not."""
+def require_same(config: TrainConfig, path: Path) -> dict[str, str]:
+    """Return what has changed since a run began, by key; raises ``InputError`` for what must not."""
     try:
         before = msgspec.json.decode(path.read_bytes(), type=TrainConfig)
     except OSError as error:
@@ -74,9 +106,21 @@ def require_same(config: TrainConfig, path: Path) -> list[str]:
         raise InputError(f"{path}: not the configuration of a run: {error}") from error
     changes = dict(_changes(msgspec.to_builtins(before), msgspec.to_builtins(config)))
     for key, text in changes.items():
-        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in _FIXED):
-            raise InputError(f"{path}: the run was begun with another {text}; resume it with the old value")
-    return list(changes.values())
+        if _is_of(key, _FIXED):
+            raise InputError(
+                f"{path}: the run was begun with another {text}; resume it with the old value, or begin "
+                f"another run from its weights in {path.parent / 'model'}"
+            )
+    return changes
+
+
+def are_harmless(changes: dict[str, str]) -> bool:
+    """Whether the policy of a run and its rollouts are what they would have been without the changes."""
+    return all(_is_of(key, _HARMLESS) for key in changes)
+
+
+def _is_of(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _changes(before: Any, now: Any, key: str = "") -> list[tuple[str, str]]:
@@ -89,62 +133,22 @@ def _changes(before: Any, now: Any, key: str = "") -> list[tuple[str, str]]:
     return [] if before == now else [(key, f"{key}: {before!r} -> {now!r}")]
 
 
-def _kept(checkpoint: Path) -> Kept:
-    try:
-        return msgspec.convert(read_extra(checkpoint), Kept)
-    except msgspec.ValidationError as error:
-        raise InputError(
-            f"{checkpoint}: not the checkpoint of a training run of this headway: {error}"
-        ) from error
-
-
-def _begun(rollouts: Path, state: LoopState | None) -> dict[str, list[Rollout]]:
-    begun: dict[str, dict[str, Rollout]] = defaultdict(dict)
-    for rollout in state.unfinished if state else []:
-        begun[rollout.group][rollout.id] = rollout
-    wanted = _Wanted(state)
-    for rollout in _recorded(rollouts, wanted):
-        if rollout.failure is None or rollout.failure.boundary not in _AGAIN:
-            begun[rollout.group][rollout.id] = rollout
-    return {group: list(by_id.values()) for group, by_id in begun.items()}
-
-
 class _Wanted:
     """Which groups come after a checkpoint: trained on (g), evaluated after a step (e), screened (s)."""
 
-    def __init__(self, state: LoopState | None) -> None:
+    def __init__(self, state: LoopState | None, era: str) -> None:
         self._state = state
         self._pending = {drawn.number for drawn in state.collector.pending} if state else set()
+        self._name = re.compile(rf"(?:(g)|([es]){re.escape(era)})(\d+)(?:-\d+)?")
 
     def __call__(self, group: str) -> bool:
-        name = re.fullmatch(r"([ges])(\d+)(?:-\d+)?", group)
+        name = self._name.fullmatch(group)
         if name is None or self._state is None:
             return name is not None
-        number = int(name[2])
-        match name[1]:
-            case "g":
-                return number > self._state.collector.drawn or number in self._pending
-            case "e":
-                return number > self._state.step
-            case _:
-                return number >= self._state.curriculum.stage
-
-
-class _Named(msgspec.Struct):
-    group: str
-
-
-def _recorded(path: Path, wanted: _Wanted) -> Sequence[Rollout]:
-    """The records of groups that are wanted; of the others no more than the name is read."""
-    names, records = msgspec.json.Decoder(_Named), msgspec.json.Decoder(Rollout)
-    if not path.exists():
-        return []
-    found = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                if wanted(names.decode(line).group):
-                    found.append(records.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"{path}:{number}: not a rollout record: {error}") from error
-    return found
+        kind, number = name[1] or name[2], int(name[3])
+        if kind == "g":
+            return number > self._state.collector.drawn or number in self._pending
+        if kind == "e":
+            return number > self._state.step
+        stage = self._state.curriculum
+        return number > stage.stage or (number == stage.stage and not stage.fully_solved)

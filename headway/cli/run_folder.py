@@ -3,9 +3,12 @@
 import datetime
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
+
+import psutil
 
 from headway.errors import HeadwayError
 
@@ -25,6 +28,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=resume)
         except FileExistsError:
+            if not self.path.is_dir():
+                raise HeadwayError(f"{self.path}: is a file; give the name of a folder") from None
             raise HeadwayError(
                 f"{self.path}: the run folder is there already; give another one, or --resume auto to go on"
             ) from None
@@ -38,8 +43,8 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
         self.transcripts = self.path / "transcripts"
-        attempt = 1 + sum(1 for _ in self.path.glob("events*.jsonl"))
-        which = f"-{attempt}" if attempt > 1 else ""
+        self.attempt = 1 + max((_attempt(log) for log in self.path.glob("events*.jsonl")), default=0)
+        which = f"-{self.attempt}" if self.attempt > 1 else ""
         self.events = self.path / f"events{which}.jsonl"
         self.logs = self.path / f"logs{which}"
 
@@ -51,6 +56,11 @@ class RunFolder:
     def is_new(self) -> bool:
         """Whether no run has begun in it."""
         return not self.config.exists()
+
+
+def _attempt(events: Path) -> int:
+    number = re.fullmatch(r"events(?:-(\d+))?", events.stem)
+    return int(number[1] or 1) if number else 0
 
 
 def _lock(folder: Path) -> int:
@@ -69,8 +79,12 @@ def _lock(folder: Path) -> int:
 def transfer_folder(run: Path, model: Path, *, memory: Path = _MEMORY) -> tempfile.TemporaryDirectory[str]:
     """A folder for weights on their way to the engines: in ``memory`` where they fit, else in the run folder.
 
-    The trainer writes float32, at most twice what the model's own files hold.
+    The trainer writes float32, at most twice what the model's own files hold. What processes that were
+    killed have left there is removed.
     """
+    for left in memory.glob("headway-weights-*"):
+        if (pid := left.name.split("-")[2]).isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
     needed = 2 * sum(file.stat().st_size for file in model.glob("*.safetensors"))
     fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= needed
-    return tempfile.TemporaryDirectory(prefix="headway-weights-", dir=memory if fits else run)
+    return tempfile.TemporaryDirectory(prefix=f"headway-weights-{os.getpid()}-", dir=memory if fits else run)

@@ -18,20 +18,15 @@ from .output_file import write_whole
 
 
 class StepTranscripts:
-    """Collects a step's rollouts and writes ``count`` of them to ``folder``; nothing where it is 0."""
+    """Writes ``count`` of a step's rollouts to ``folder``; nothing where it is 0."""
 
     def __init__(self, folder: Path, decode: Decode, count: int) -> None:
         self._folder, self._decode, self._count = folder, decode, count
-        self._rollouts: list[Rollout] = []
 
-    def add(self, rollouts: Iterable[Rollout]) -> None:
-        """Take in rollouts of the step."""
-        if self._count:
-            self._rollouts += rollouts
-
-    def write(self, step: int, samples: Iterable[Sample]) -> None:
-        """Write the step's files and forget its rollouts; ``samples`` are those that it trains on."""
-        rollouts, self._rollouts = self._rollouts, []
+    def write(self, step: int, rollouts: Sequence[Rollout], samples: Iterable[Sample]) -> None:
+        """Write the step's files; ``samples`` are those of its rollouts that it trains on."""
+        if not self._count:
+            return
         advantages = {sample.rollout.id: sample.advantage for sample in samples}
         if not rollouts:
             return

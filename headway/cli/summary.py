@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from headway.engine import EngineInfo
+from headway.profiles.attribution import Cause
 from headway.trainer.collapse import Alarm
 from headway.trainer.loop_observer import Evaluation, GrpoStep
 
@@ -123,12 +124,21 @@ class Summary(msgspec.Struct, kw_only=True):
     def set_idle(
         self, before: dict[str, dict[str, int]], wall_before_ns: int, idle: Spent, wall_ns: int
     ) -> None:
-        """Note where the engines' time went in the whole run: before it was resumed, and since."""
+        """Note where the engines' time went in the whole run: before it was resumed, and since.
+
+        An engine that was not there before, or is no more, was down then.
+        """
         self.wall_ns = wall_before_ns + wall_ns
+        now = plain(idle)
+        gone, new = {Cause.DOWN.value: wall_ns}, {Cause.DOWN.value: wall_before_ns}
         self.idle = {
-            engine: dict(Counter(before.get(engine, {})) + Counter(causes))
-            for engine, causes in plain(idle).items()
+            engine: dict(+(Counter(before.get(engine, new)) + Counter(now.get(engine, gone))))
+            for engine in {**before, **now}
         }
+
+    def copy(self) -> "Summary":
+        """As it is now, whatever becomes of this one."""
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(self), type=Summary)
 
     def write(self, path: Path) -> None:
         """Write the file whole."""

@@ -25,7 +25,7 @@ from .output_file import write_json
 from .policy import follow_policy, leads, open_policy
 from .recorder import Recorder
 from .report import print_report
-from .resume import Resumed, require_same
+from .resume import Resumed, are_harmless, require_same
 from .run_folder import RunFolder, transfer_folder
 from .runtime import flushing, run_async
 from .session import Session, engine_ids, model_folder, open_session
@@ -72,7 +72,9 @@ def run_training(
                 summary.write(json_file)
 
         with finally_all(report, write):
-            if not summary.complete:
+            if resumed.is_over(config):
+                summary.write(folder.summary)
+            else:
                 run_async(lambda: _train(config, folder, resumed, summary, console))
     return summary
 
@@ -80,9 +82,10 @@ def run_training(
 def _resumed(config: TrainConfig, folder: RunFolder, console: Console) -> Resumed:
     if folder.is_new:
         return Resumed()
-    for change in require_same(config, folder.config):
+    changes = require_same(config, folder.config)
+    for change in changes.values():
         console.print(f"changed since the run began: {change}", highlight=False, markup=False, soft_wrap=True)
-    return Resumed.of(folder)
+    return Resumed.of(folder, exactly=are_harmless(changes) and not config.grpo.max_staleness)
 
 
 async def _train(
@@ -103,7 +106,10 @@ async def _train(
             view,
             open_session(
                 config,
-                tasks=[*held_out, *finite_tasks(data.train, data.format, count=data.tasks)],
+                tasks=[
+                    *held_out,
+                    *finite_tasks(data.train, data.format, count=data.tasks, seed=config.grpo.seed),
+                ],
                 log_dir=folder.logs,
                 sink=recorder,
                 on_phase=view.on_phase,
@@ -114,8 +120,7 @@ async def _train(
         ):
             summary.add_engines(session.engines)
             summary.sandbox_tier = session.tier
-            if resumed.kept is not None or resumed.begun:
-                view.resume(summary, resumed.finished)
+            view.resume(resumed)
             policy = await loading
             await take_steps(config, session, policy, folder, resumed, summary, recorder, view, rollouts)
 
@@ -133,9 +138,7 @@ async def take_steps(
 ) -> None:
     """Train, in a session that is open, from where ``resumed`` says to the end."""
     data, state = config.data, resumed.kept.loop if resumed.kept else None
-    log = MetricsLog(
-        folder.path, config.log, msgspec.to_builtins(config), after=state.step if state else None
-    )
+    log = MetricsLog(folder.path, config.log, msgspec.to_builtins(config), after=_last_step(resumed))
     with (
         contextlib.closing(log) as metrics,
         transfer_folder(folder.path, model_folder(config.model)) as weights,
@@ -148,9 +151,11 @@ async def take_steps(
             view=view,
             policy=policy,
             rollouts=rollouts,
+            unfinished=session.scheduler.unfinished,
             checkpoint_every=config.checkpoint_every,
             keep_checkpoints=config.keep_checkpoints,
             transcripts=StepTranscripts(folder.transcripts, session.chat.transcript, config.transcripts),
+            era=resumed.era,
         )
         loop = GrpoLoop(
             config=config.grpo,
@@ -164,11 +169,19 @@ async def take_steps(
             observer=observer,
             agent_of=lambda stage: _agent(config, session, stage),
             state=state,
+            era=resumed.era,
         )
         with finally_all(observer.conclude):
+            summary.complete = False
             await loop.run()
-            summary.complete = True
-            await observer.checkpoint()
+            await observer.finish()
+
+
+def _last_step(resumed: Resumed) -> int | None:
+    """The last step that an earlier log of the run has to tell; None where there is no such log."""
+    if resumed.begun is None:
+        return None
+    return resumed.kept.loop.step if resumed.kept else -1
 
 
 def _agent(config: TrainConfig, session: Session, stage: StageConfig) -> Agent:

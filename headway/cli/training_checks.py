@@ -21,7 +21,9 @@ def check_training(config: TrainConfig) -> None:
     check_trainer(config)
     check_log(config.log)
     held_out = held_out_tasks(config.data.held_out, config.evaluation.tasks, config.data.format)
-    train = finite_tasks(config.data.train, config.data.format, count=config.data.tasks)
+    train = finite_tasks(
+        config.data.train, config.data.format, count=config.data.tasks, seed=config.grpo.seed
+    )
     check_answers(config.data.train, train)
     check_answers(config.data.held_out, held_out)
     check_session(config, [*held_out, *train])

@@ -29,9 +29,10 @@ from headway.scheduler.events import (
 from headway.trainer.collapse import Alarm
 from headway.trainer.loop_observer import StageEntry
 
+from .resume import Resumed
 from .run_folder import RunFolder
 from .session import engine_ids
-from .summary import EvalSummary, StepSummary, Summary, Trajectories
+from .summary import EvalSummary, StepSummary, Trajectories
 from .train_config import TrainConfig
 
 _STEPS_SHOWN = 12
@@ -119,18 +120,29 @@ class View:
         if self._stages:
             self._console.print(_say_stage(entry), style="bold", highlight=False, soft_wrap=True)
 
-    def resume(self, summary: Summary, finished: int) -> None:
-        """Take in what there was before the run was resumed: ``finished`` rollouts since the checkpoint."""
-        self.trajectories = summary.trajectories
-        self.trajectories.started += finished
-        self.trajectories.finished += finished
-        self._steps += summary.steps
-        self._evals += summary.eval
-        self._console.print(
-            f"going on after step {len(summary.steps)}, with {finished} rollouts that had finished since",
-            highlight=False,
-            soft_wrap=True,
-        )
+    def resume(self, resumed: Resumed) -> None:
+        """Take in what there was before the run was resumed."""
+        since = 0
+        if resumed.kept is not None:
+            summary, since = resumed.kept.summary, resumed.kept.rollouts_bytes
+            self._steps += summary.steps
+            self._evals += summary.eval
+            ended = summary.trajectories.finished + summary.trajectories.failed
+            self.trajectories = Trajectories(  # those that were live start once more
+                started=ended, finished=summary.trajectories.finished, failed=summary.trajectories.failed
+            )
+        begun = resumed.begun
+        if begun is not None:
+            ends = [place.failed for place in begun.places if place.start >= since]
+            self.trajectories.started += len(ends)
+            self.trajectories.failed += sum(ends)
+            self.trajectories.finished += len(ends) - sum(ends)
+            steps = len(resumed.kept.summary.steps) if resumed.kept else 0
+            self._console.print(
+                f"going on after step {steps}, with {begun.finished} rollouts that finished since",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def on_step(self, step: StepSummary) -> None:
         """Take in that a step is over."""

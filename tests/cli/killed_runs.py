@@ -100,7 +100,9 @@ async def train(model: Path, run: Path) -> None:
         turns=TurnConfig(),
         on_rollout=rollouts.add,
         begun=resumed.begun,
+        sink=view,
     )
+    view.resume(resumed)
     chat = Chat.load(model)
     session = Session(scheduler, [], chat, "none", lambda limits: agent)
     policy = PolicyModel(model, settings.grpo.optimizer)

@@ -96,16 +96,14 @@ def test_a_step_writes_a_few_rollouts_those_trained_on_first(
 ) -> None:
     rollouts, chat = recorded
     transcripts = StepTranscripts(tmp_path / "transcripts", chat.transcript, 3)
-    transcripts.add(rollouts[:4])
-    transcripts.add(rollouts[4:])
-    transcripts.write(7, [Sample(rollouts[1], -0.5), Sample(rollouts[2], 0.5)])
+    transcripts.write(7, rollouts, [Sample(rollouts[1], -0.5), Sample(rollouts[2], 0.5)])
     text = (tmp_path / "transcripts" / "step-00007.txt").read_text()
     assert text.startswith("step 7: 3 of 6 rollouts\n")
     assert text.count("═" * 100) == 3
     assert "task t1 · reward 0 · advantage -0.50" in text
     assert "task t2 · reward 1 · advantage +0.50" in text
     assert "advantage +0.50" in (tmp_path / "transcripts" / "step-00007.html").read_text()
-    transcripts.write(8, [])
+    transcripts.write(8, [], [])
     assert len(list((tmp_path / "transcripts").iterdir())) == 2
 
 
@@ -113,16 +111,14 @@ def test_no_transcripts_are_made_where_none_are_asked_for(
     tmp_path: Path, recorded: tuple[list[Rollout], Chat]
 ) -> None:
     transcripts = StepTranscripts(tmp_path / "transcripts", recorded[1].transcript, 0)
-    transcripts.add(recorded[0])
-    transcripts.write(1, [])
+    transcripts.write(1, recorded[0], [])
     assert not (tmp_path / "transcripts").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     transcripts = StepTranscripts(tmp_path / "no" / "transcripts", str, 1)
-    transcripts.add([rollout()])
     with pytest.raises(HeadwayError, match="transcripts: cannot make the folder"):
-        transcripts.write(1, [])
+        transcripts.write(1, [rollout()], [])
 
 
 def test_a_draw_from_a_long_file_is_uniform() -> None:

@@ -116,7 +116,6 @@ def state(number: int) -> LoopState:
         fruitless=FruitlessState(),
         solve_rates={},
         figures=[],
-        unfinished=[],
     )
 
 
@@ -168,11 +167,10 @@ async def test_a_step_leaves_transcripts_of_its_rollouts_and_of_no_evaluation(tm
     run = Run(tmp_path / "run", Policy())
     run.observer._transcripts = StepTranscripts(run.folder.transcripts, str, 2)
     run.observer.on_group("evaluation", Group("t", [rollout()]), 1, 1)
-    run.observer.on_batch(1, [])
+    run.observer.on_batch(1, [], [])
     assert not run.folder.transcripts.exists()
     record = rollout(reward=1.0)
-    run.observer.on_group("rollout", Group("t", [record]), 1, 1)
-    run.observer.on_batch(2, [Sample(record, 0.5)])
+    run.observer.on_batch(2, [record], [Sample(record, 0.5)])
     assert "advantage +0.50" in (run.folder.transcripts / "step-00002.txt").read_text()
     run.close()
 
@@ -183,8 +181,8 @@ async def test_a_checkpoint_is_made_as_often_as_asked(run: Run, policy: Policy) 
         await run.observer.on_state(number, state(number))
     assert policy.saved == [run.folder.model] * 2
     assert [path.name for path in run.folder.checkpoints.iterdir()] == ["step-000004"]
-    await run.observer.checkpoint()
-    await run.observer.checkpoint()
+    await run.observer.finish()
+    assert run.on_disk()["complete"]
     assert [path.name for path in run.folder.checkpoints.iterdir()] == ["step-000005"]
 
 

@@ -97,6 +97,33 @@ def test_an_unfinished_trajectory_goes_on_where_its_record_still_holds(
     run_virtual(main())
 
 
+def test_tool_words_of_the_record_are_never_taken_for_the_models() -> None:
+    async def short(episode: Episode) -> Outcome:
+        episode.observe([1, 2])  # the record's prompt has one token more
+        await episode.generate(8)
+        return Outcome("answer")
+
+    async def main():
+        engine = ScriptedEngine(write)
+        scheduler = make(engine, Agent(), await left_unfinished(5.5))
+        (rollout, _) = (await scheduler.submit(TASK, samples=2, name="mine", agent=short)).rollouts
+        assert rollout.tokens == [1, 2, 2, 3]
+        assert len(engine.requests) == 2
+
+    run_virtual(main())
+
+
+def test_a_record_of_another_task_is_no_part_of_a_group() -> None:
+    async def main():
+        before: list[Rollout] = []
+        await make(ScriptedEngine(write), Agent(), told=before).submit(TASK, samples=2, name="mine")
+        scheduler = make(ScriptedEngine(write), Agent(), before)
+        other = await scheduler.submit(Task(id="other", messages=[]), samples=2, name="mine")
+        assert {rollout.task for rollout in other.rollouts} == {"other"}
+
+    run_virtual(main())
+
+
 def test_a_finished_trajectory_is_not_run_again_nor_told_again() -> None:
     async def main():
         before: list[Rollout] = []

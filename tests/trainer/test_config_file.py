@@ -74,6 +74,14 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
             r"\[grpo.optimizer\] has no key `learning_rat`; did you mean `learning_rate`\?",
         ),
         ('model = "m"\n[grpo]\nzzzzzz = 3', r"\[grpo\] has no key `zzzzzz`; the keys are: steps, stages"),
+        (
+            'model = "m"\n[[grpo.stages]]\nsteps = 3\nmax_respnse_tokens = 3',
+            r"\[grpo.stages\[0\]\] has no key `max_respnse_tokens`; did you mean `max_response_tokens`\?",
+        ),
+        (
+            'model = "m"\n[[grpo.stages]]\nsteps = 3\nenter = { fully_solved = 0.5 }',
+            "stage train: `enter` can never hold; the stage before it has 0 steps",
+        ),
         ('model = "m"\n[grpo]\nkeep = "six"', r"Expected `int`, got `str` - at `grpo.keep`"),
         ('model = "m"\n[grpo]\nkeep = 20', r"`keep` \(20\) cannot be more than `samples` \(12\)"),
         ('model = "m"\n[grpo]\nsteps = 0', r"`steps` must be at least 1"),

@@ -66,6 +66,16 @@ def test_a_curriculum_that_is_resumed_goes_on_as_if_it_had_not_been(plan, shares
     assert all(expected.count(index) <= stages[index].steps for index in set(expected))
 
 
+def test_a_last_stage_that_is_given_more_steps_goes_on() -> None:
+    short = Curriculum([stage(2)])
+    assert walk(short, [0.5] * 9) == [0, 0]
+    longer = Curriculum([stage(5)], short.state)
+    assert not longer.begins
+    assert longer.left == 3
+    assert walk(longer, [0.5] * 9) == [0, 0, 0]
+    assert Curriculum([stage(1)], longer.state).stage is None
+
+
 def group(task: str, *rewards: float | None) -> Group:
     return Group(task, [rollout(id=f"{task}.{i}", reward=reward) for i, reward in enumerate(rewards)])
 

@@ -64,7 +64,8 @@ class Watcher:
     def on_evaluation(self, evaluation: Evaluation) -> None:
         self.evaluations.append(evaluation)
 
-    def on_batch(self, step: int, samples: Sequence[Sample]) -> None:
+    def on_batch(self, step: int, rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> None:
+        assert {sample.rollout.id for sample in samples} <= {rollout.id for rollout in rollouts}
         self.batches.append((step, samples))
 
     def on_alarm(self, alarm: Alarm) -> None:
