@@ -20,7 +20,7 @@ class EngineSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    vllm: str
+    version: str
     kv_tokens: int
 
 
@@ -81,7 +81,7 @@ class Summary(msgspec.Struct, kw_only=True):
     def add_engines(self, engines: list[EngineInfo]) -> None:
         """Note the fleet."""
         self.engines = [
-            EngineSummary(id=e.id, kind=e.kind, vllm=e.version, kv_tokens=e.kv_tokens) for e in engines
+            EngineSummary(id=e.id, kind=e.kind, version=e.version, kv_tokens=e.kv_tokens) for e in engines
         ]
 
     def add_step(self, step: GrpoStep, idle: Spent, wall_ns: int) -> StepSummary:
