@@ -20,6 +20,7 @@ from headway.cli.train_config import TrainConfig
 from headway.cli.view import View
 from headway.errors import HeadwayError
 from headway.jsonl import JsonLines
+from headway.profiles.attribution import Cause
 from headway.scheduler import Group
 from headway.scheduler import events as ev
 from headway.trainer.batch import Sample
@@ -242,3 +243,15 @@ def test_a_large_fleet_is_summed_up_in_four_columns() -> None:
     said = console.file.getvalue()
     assert ["busy", "0.0", "s", "35.0%", "0.0%", "70.0%"] in [line.split() for line in said.splitlines()]
     assert "engine-0" not in said
+
+
+def test_an_engine_that_an_attempt_did_not_have_was_down_in_it() -> None:
+    summary = Summary(headway="0", model="m", policy="p")
+    before = {"a": {"busy": 60, "training": 40}, "b": {"busy": 100}}
+    summary.set_idle(before, 100, {"a": {Cause.BUSY: 50}, "c": {Cause.BUSY: 20, Cause.TRAINING: 30}}, 50)
+    assert summary.idle == {
+        "a": {"busy": 110, "training": 40},
+        "b": {"busy": 100, "down": 50},
+        "c": {"down": 100, "busy": 20, "training": 30},
+    }
+    assert {sum(causes.values()) for causes in summary.idle.values()} == {summary.wall_ns}

@@ -1,4 +1,5 @@
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,16 @@ def test_a_run_folder_is_never_shared(tmp_path: Path) -> None:
         RunFolder(tmp_path / "deep" / "run", name="x")
     with pytest.raises(HeadwayError, match="cannot make the run folder"):
         RunFolder(Path("/dev/null/run"), name="x")
+
+
+def test_weights_that_a_killed_process_left_in_memory_are_removed(tmp_path: Path) -> None:
+    memory, run = tmp_path / "memory", tmp_path / "run"
+    memory.mkdir()
+    run.mkdir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for owner in (dead.pid, os.getpid(), "other"):
+        (memory / f"headway-weights-{owner}-x").mkdir()
+    with transfer_folder(run, sparse_model(tmp_path / "small", 1000), memory=memory):
+        left = {folder.name.split("-")[2] for folder in memory.iterdir()}
+    assert left == {str(os.getpid()), "other"}

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.engine import EngineError, Generation, Request
 from headway.engine.scripted import ScriptedEngine
+from headway.errors import HeadwayError
 from headway.profiles.virtual_time import run_virtual
 from headway.scheduler import (
     Episode,
@@ -160,6 +162,44 @@ def test_a_batch_does_not_depend_on_the_order_in_which_its_groups_complete() -> 
         batches = run_virtual(Loop(config(), lengths).run(3))
         orders.append([[r.id for kept in batch.kept for r in kept] for batch in batches])
     assert all(order == orders[0] for order in orders)
+
+
+class FailsOnce(ScriptedEngine):
+    """Fails every turn of the fifth task, while the others go on."""
+
+    async def generate(self, request: Request) -> Generation:
+        if request.prompt[-1] == 4:
+            await asyncio.sleep(8)  # the first batch is given out by then
+            raise EngineError("engine-0 died: out of luck")
+        return await super().generate(request)
+
+
+def test_a_group_that_an_engine_failed_is_still_to_come_whenever_the_run_ends() -> None:
+    async def main() -> None:
+        loop = Loop(config(max_staleness=1), [5])
+        loop.scheduler._turns._engines["engine-0"] = FailsOnce(lambda prompt: [5] * 5, seconds_per_token=1.0)
+        first = await loop.collector.collect(0)
+        await asyncio.sleep(50)
+        given_out = {group.rollouts[0].group for group in first.groups}
+        pending = {f"g{drawn.number}" for drawn in loop.collector.state.pending}
+        assert "g5" in pending
+        assert given_out | pending == {f"g{n}" for n in range(1, loop.collector.state.drawn + 1)}
+        with pytest.raises(HeadwayError, match="out of luck"):
+            await loop.collector.collect(1)
+        await loop.collector.close()
+
+    run_virtual(main())
+
+
+def test_nothing_is_rolled_out_for_batches_that_do_not_come() -> None:
+    async def main() -> None:
+        loop = Loop(config(max_staleness=2), [5])
+        for left in (2, 1, 0):
+            await loop.collector.collect(2 - left, left=left)
+            await asyncio.sleep(1000)
+        assert loop.collector.state.pending == []
+
+    run_virtual(main())
 
 
 def test_old_rollouts_without_importance_weights_are_refused_by_the_configuration() -> None:
