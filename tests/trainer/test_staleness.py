@@ -44,10 +44,14 @@ async def reward(task: Task, outcome: Outcome) -> float:
 class Loop:
     """Batches in virtual time: a token takes a second, training on a batch ``train_s``."""
 
-    def __init__(self, config: GrpoConfig, lengths: Sequence[int], train_s: float = 10.0) -> None:
-        self.engine = ScriptedEngine(
-            lambda prompt: [5] * lengths[prompt[-1] % len(lengths)], seconds_per_token=1.0
-        )
+    def __init__(
+        self,
+        config: GrpoConfig,
+        lengths: Sequence[int],
+        train_s: float = 10.0,
+        kind: type[ScriptedEngine] = ScriptedEngine,
+    ) -> None:
+        self.engine = kind(lambda prompt: [5] * lengths[prompt[-1] % len(lengths)], seconds_per_token=1.0)
         self.scheduler = Scheduler(
             [self.engine],
             policy=make_policy("headroom"),
@@ -176,8 +180,7 @@ class FailsOnce(ScriptedEngine):
 
 def test_a_group_that_an_engine_failed_is_still_to_come_whenever_the_run_ends() -> None:
     async def main() -> None:
-        loop = Loop(config(max_staleness=1), [5])
-        loop.scheduler._turns._engines["engine-0"] = FailsOnce(lambda prompt: [5] * 5, seconds_per_token=1.0)
+        loop = Loop(config(max_staleness=1), [5], kind=FailsOnce)
         first = await loop.collector.collect(0)
         await asyncio.sleep(50)
         given_out = {group.rollouts[0].group for group in first.groups}
