@@ -80,7 +80,7 @@ def _parse(body: str, tools: list[dict[str, Any]]) -> Call | Malformed:
         return Malformed("Invalid tool call: not valid JSON.")
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         return Malformed("Invalid tool call: no tool name.")
-    schemas = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in tools}
+    schemas = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in tools}
     name, arguments = call["name"], call.get("arguments", {})
     if name not in schemas:
         return Malformed(f"Invalid tool call: no tool named {name!r}.")

@@ -142,10 +142,15 @@ class Turns:
 
     async def update_weights(self, weights: Path | HandOver, version: int) -> None:
         """Bring new weights into every living engine; the KV they cached counts no more."""
-        engines = list(self._engines.values())
+        updates = [
+            asyncio.create_task(self._update(engine, weights, version)) for engine in self._engines.values()
+        ]
         try:
-            await asyncio.gather(*(self._update(engine, weights, version) for engine in engines))
+            await asyncio.gather(*updates)
         finally:
+            for update in updates:  # where one has failed
+                update.cancel()
+            await asyncio.gather(*updates, return_exceptions=True)
             self._decide(self._dispatcher.caches_dropped)
 
     async def _update(self, engine: Engine, weights: Path | HandOver, version: int) -> None:

@@ -33,12 +33,16 @@ class _Function(msgspec.Struct):
 
 class _ToolCall(msgspec.Struct):
     function: _Function
+    id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    id: str | None = None
 
 
 class _Named(msgspec.Struct):
@@ -97,14 +101,28 @@ def _tools(row: Row) -> str:
 
 
 def _example(row: Row, tokenizer: Any, chat: Chat) -> Example:
-    messages = msgspec.convert(row.get("messages") or [], list[_Message])
+    messages = msgspec.convert(_without_nulls(row.get("messages") or []), list[_Message])
     prompt, segments = _turns(row, messages)
+    if any(message.tool_calls for message in messages) and not chat.tools:
+        raise InputError("a message calls a tool, and the row has no `tools`")
     for segment in segments:
         for call in parse_calls(segment.text, chat.tools) if segment.written and chat.tools else ():
             if isinstance(call, Malformed):
                 raise InputError(f"{call.reason} ({segment.text!r:.120})")
     example = encode_turns(tokenizer, chat, prompt, segments)
     return Example(array("i", example.ids), bytes(example.written))  # a tenth of what lists would need
+
+
+def _without_nulls(messages: Any) -> Any:
+    """What is null is not there: a column of objects has every key that any row has."""
+    if not isinstance(messages, list):
+        return messages
+    return [
+        {key: value for key, value in message.items() if value is not None}
+        if isinstance(message, dict)
+        else message
+        for message in messages
+    ]
 
 
 def _turns(row: Row, messages: Sequence[_Message]) -> tuple[list[Message], list[Segment]]:
@@ -115,14 +133,15 @@ def _turns(row: Row, messages: Sequence[_Message]) -> tuple[list[Message], list[
     prompt = [Message(_author(message), _content(message)) for message in messages[:first]]
     segments: list[Segment] = []
     between: list[_Message] = []
+    caller = messages[first]
     for message in messages[first:]:
         if message.role != "assistant":
             between.append(message)
             continue
         if segments:
-            segments.append(Segment(False, _observation(between)))
+            segments.append(Segment(False, _observation(between, caller)))
         segments.append(Segment(True, _written(row, message)))
-        between = []
+        between, caller = [], message
     return prompt, segments
 
 
@@ -132,18 +151,36 @@ def _author(message: _Message) -> Literal["system", "user"]:
     raise InputError("`messages` has a tool's before the first of an assistant")
 
 
-def _observation(messages: Sequence[_Message]) -> str:
-    """What stands between two model turns, as one user message."""
+def _observation(messages: Sequence[_Message], caller: _Message) -> str:
+    """What stands between two model turns, of which ``caller`` is the first, as one user message."""
+    calls = caller.tool_calls or []
     match [message.role for message in messages]:
-        case ["user"]:
+        case ["user"] if not calls:
             return _content(messages[0])
         case ["tool", *rest] if set(rest) <= {"tool"}:
-            return render_responses([message.content or "" for message in messages])
+            return render_responses([message.content or "" for message in _in_order(messages, calls)])
+        case _ if calls:
+            raise InputError(
+                "a message that calls tools must be followed by those of the tools, and no others"
+            )
         case roles:
             raise InputError(
                 "between two messages of an assistant there must be one of a user or those of tools; "
                 f"here there is {', '.join(roles) or 'nothing'}"
             )
+
+
+def _in_order(answers: Sequence[_Message], calls: Sequence[_ToolCall]) -> Sequence[_Message]:
+    """The tools' messages in the order of the calls, by their ids where both have them."""
+    if len(answers) != len(calls):
+        raise InputError(f"{len(calls)} tool calls are followed by {len(answers)} messages of tools")
+    by_id = {answer.tool_call_id: answer for answer in answers}
+    ids = [call.id for call in calls]
+    if None in ids or None in by_id:
+        return answers
+    if set(ids) != set(by_id) or len(by_id) < len(answers):
+        raise InputError("the `tool_call_id`s of tools' messages are not the `id`s of the calls before them")
+    return [by_id[id] for id in ids]
 
 
 def _content(message: _Message) -> str:

@@ -16,22 +16,22 @@ from headway.errors import HeadwayError
 from .ranks import LIMIT, Ranks
 
 _KEY_BYTES = 32
-_GREETING_S = 30.0
+_RANK_BYTES = 4
+_GREETING_S = 10.0
 
 
 def connect(ranks: Ranks) -> list[Connection]:
     """Return the connections to the other ranks, in order, on rank 0, and the one to it on the others."""
-    server = _listen() if ranks.rank == 0 else None
     host = os.environ.get("MASTER_ADDR", "localhost")  # which is rank 0's, by torchrun's convention
+    server = _listen(host) if ranks.rank == 0 else None
     port, key = ranks.gather(
         (server.getsockname()[1], secrets.token_bytes(_KEY_BYTES)) if server else (0, b"")
     )[0]
     try:
         if server is None:
-            line = _line(socket.create_connection((host, port), timeout=LIMIT.total_seconds()))
-            line.send_bytes(key)
-            line.send(ranks.rank)
-            return [line]
+            end = socket.create_connection((host, port), timeout=LIMIT.total_seconds())
+            end.sendall(key + ranks.rank.to_bytes(_RANK_BYTES))
+            return [_line(end)]
         with server:
             lines = dict(_accept(server, key) for _ in range(ranks.size - 1))
         return [lines[rank] for rank in sorted(lines)]
@@ -39,10 +39,14 @@ def connect(ranks: Ranks) -> list[Connection]:
         raise HeadwayError(f"rank {ranks.rank} cannot connect at {host}:{port}: {error}") from error
 
 
-def _listen() -> socket.socket:
-    dual = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if dual else socket.AF_INET
-    server = socket.create_server(("", 0), family=family, dualstack_ipv6=dual)
+def _listen(host: str) -> socket.socket:
+    """On this machine alone where all ranks are on it."""
+    if host in ("localhost", "127.0.0.1"):
+        server = socket.create_server(("127.0.0.1", 0))
+    else:
+        dual = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if dual else socket.AF_INET
+        server = socket.create_server(("", 0), family=family, dualstack_ipv6=dual)
     server.settimeout(LIMIT.total_seconds())
     return server
 
@@ -50,11 +54,13 @@ def _listen() -> socket.socket:
 def _accept(server: socket.socket, key: bytes) -> tuple[int, Connection]:
     """The rank that is the next to call, and the connection to it; who does not know the key is sent off."""
     while True:
-        line = _line(server.accept()[0])
-        with suppress(OSError, EOFError):
-            if line.poll(_GREETING_S) and secrets.compare_digest(line.recv_bytes(_KEY_BYTES), key):
-                return line.recv(), line
-        line.close()
+        end = server.accept()[0]
+        with suppress(OSError):
+            end.settimeout(_GREETING_S)
+            greeting = end.recv(len(key) + _RANK_BYTES, socket.MSG_WAITALL)
+            if secrets.compare_digest(greeting[: len(key)], key):
+                return int.from_bytes(greeting[len(key) :]), _line(end)
+        end.close()
 
 
 def _line(end: socket.socket) -> Connection:

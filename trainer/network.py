@@ -32,8 +32,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ``precision``: ``mixed`` computes in bfloat16 with weights in float32; ``bfloat16`` has the weights in it,
     too, where the small steps of reinforcement learning are mostly rounded away. ``activation_checkpointing``
     computes layers twice to keep less in memory. ``packing``: several rollouts to a row. ``attention``: an
-    implementation by its name in transformers (None: its choice); the flash ones need no memory for the
-    bounds between rollouts.
+    implementation by its name in transformers (None: its choice); the flash ones tell rollouts apart in a
+    batch of one row only, so they need ``packing`` off.
     """
 
     precision: Literal["float32", "mixed", "bfloat16"] = "float32"

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from headway.engine.weight_transfer import WeightTransfer
 
-from .address import free_port, own_address
+from .address import free_port
 
 
-def offer(named: Mapping[str, Tensor], workers: int) -> WeightTransfer:
-    """The tensors, for an engine of so many GPUs, at a port that is free on this machine."""
+def offer(named: Mapping[str, Tensor], workers: int, *, address: str) -> WeightTransfer:
+    """The tensors, for an engine of so many GPUs, at a port of ``address`` that is free."""
     return WeightTransfer(
         init={
-            "master_address": own_address(),
+            "master_address": address,
             "master_port": free_port(),
             "rank_offset": 1,
             "world_size": 1 + workers,

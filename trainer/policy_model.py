@@ -38,12 +38,19 @@ __all__ = ["OptimizerConfig", "PolicyModel"]
 
 
 class PolicyModel:
-    """A causal language model with its optimiser."""
+    """A causal language model with its optimiser; ``address`` is where engines reach this process."""
 
     def __init__(
-        self, folder: Path, config: OptimizerConfig, *, device: str = "cpu", ranks: Ranks = ALONE
+        self,
+        folder: Path,
+        config: OptimizerConfig,
+        *,
+        device: str = "cpu",
+        ranks: Ranks = ALONE,
+        address: str = "127.0.0.1",
     ) -> None:
         self._folder = folder
+        self._address = address
         self._config = config
         self._device = torch.device(device)
         self._ranks = ranks
@@ -125,7 +132,7 @@ class PolicyModel:
 
     def offer_weights(self, workers: int) -> WeightTransfer:
         """Say where an engine of so many GPUs gets the weights from this rank, and what will come."""
-        return offer(self._named(), workers)
+        return offer(self._named(), workers, address=self._address)
 
     def send_weights(self, transfer: WeightTransfer) -> None:
         """Send the weights by NCCL; rank 0 sends. No step may be under way.

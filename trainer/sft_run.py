@@ -94,7 +94,7 @@ class SftRun:
         if resume:
             self._resume(folder / "metrics.jsonl")
         self._saved = self.progress.step
-        self._metrics = MetricsLog(folder, after=self.progress.step or None)
+        self._metrics = MetricsLog(folder, after=self.progress.step or (-1 if resume else None))
 
     def run(self) -> Iterator[SftStep | SftEvaluation]:
         """Yield every step and every evaluation: before the first step, and after each epoch."""

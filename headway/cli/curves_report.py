@@ -110,7 +110,7 @@ def _difference(difference: Difference | None, format: str) -> tuple[str | Text,
         return "–", ""
     said = f"{difference.value:+{format}}"
     if difference.low is None or difference.high is None:
-        return said, "one seed"
+        return said, "one seed" if difference.n == 1 else "no spread"
     decided = not difference.low <= 0 <= difference.high
     interval = f"{difference.low:+{format}} to {difference.high:+{format}}"
     return Text(said, style="bold" if decided else ""), interval

@@ -46,7 +46,7 @@ class RunObserver:
     """The observer of a whole run, which may go on from where ``summary`` was written.
 
     ``checkpoint_every`` counts steps; 0 saves at the end alone. The last ``keep_checkpoints`` are kept.
-    ``unfinished`` gives what there is of live rollouts; ``era`` is the loop's.
+    ``unfinished`` gives what there is of live rollouts; ``state`` is what the loop goes on from.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RunObserver:
         transcripts: StepTranscripts | None = None,
         checkpoint_every: int = 0,
         keep_checkpoints: int = 2,
-        era: str = "",
+        state: LoopState | None = None,
     ) -> None:
         self._folder = folder
         self._summary = summary
@@ -77,8 +77,7 @@ class RunObserver:
         self._checkpoint_every = checkpoint_every
         self._keep_checkpoints = keep_checkpoints
         self._unfinished = unfinished
-        self._era = era
-        self._state: LoopState | None = None
+        self._state = state
         self._is_saved = False
         self._sizes: deque[tuple[int, int]] = deque([(0, 0)])  # groups drawn, and bytes of rollouts then
         recorder.lap()
@@ -156,7 +155,6 @@ class RunObserver:
             metrics_bytes=self._metrics.size,
             rollouts_bytes=self._rollouts.size,
             rollouts_from=self._first_of_use(state),
-            era=self._era,
         )
         folder = checkpoint_of(self._folder.checkpoints, state.step)
         await in_thread(lambda: self._policy.save_checkpoint(folder, pack(kept)))

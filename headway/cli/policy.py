@@ -24,7 +24,7 @@ from .session import quieten_transformers
 
 def leads() -> bool:
     """Whether the run is made in this process; if not, ``follow_policy`` is what it is there for."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return int(os.environ.get("WORLD_SIZE", 1)) == 1 or int(os.environ.get("RANK", 0)) == 0
 
 
 def local_rank() -> int:

@@ -33,7 +33,14 @@ _HARMLESS = (
     "checkpoint_every",
     "keep_checkpoints",
     "policy",
-    "engines",
+    "engines.count",
+    "engines.device",
+    "engines.kv_tokens",
+    "engines.block_size",
+    "engines.max_num_seqs",
+    "engines.gpu_memory_utilization",
+    "engines.tensor_parallel_size",
+    "engines.threads",
     "trainer",
     "grpo.steps",
     "grpo.collapse",
@@ -47,7 +54,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unfinished``: rollouts that were live, from which their trajectories go on. ``metrics_bytes``,
     ``rollouts_bytes``: the lengths of these files (None: not written); ``rollouts_from``: no rollout that is
-    still of use stands before that byte. ``era``: as in ``GrpoLoop``.
+    still of use stands before that byte.
     """
 
     loop: LoopState
@@ -56,7 +63,6 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     metrics_bytes: int | None
     rollouts_bytes: int
     rollouts_from: int
-    era: str = ""
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +71,6 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Path | None = None
     kept: Kept | None = None
     begun: RecordedGroups | None = None
-    era: str = ""
 
     @classmethod
     def of(cls, folder: RunFolder, *, exactly: bool = True) -> "Resumed":
@@ -75,19 +80,18 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
         """
         checkpoint = latest(folder.checkpoints)
         kept = read_packed(checkpoint, Kept) if checkpoint else None
-        era = kept.era if kept else ""
         if not exactly:
-            era = f"r{folder.attempt}-"
+            folder.begin_era()
         cut_torn_line(folder.rollouts)
         if kept is None or kept.metrics_bytes is not None:
             shorten(folder.metrics, (kept and kept.metrics_bytes) or 0)  # what came after comes once more
         begun = RecordedGroups(
             folder.rollouts,
             start=kept.rollouts_from if kept else 0,
-            wanted=_Wanted(kept.loop if kept else None, era),
+            wanted=_Wanted(kept.loop if kept else None, folder.era),
             unfinished=kept.unfinished if kept else (),
         )
-        return cls(checkpoint=checkpoint, kept=kept, begun=begun, era=era)
+        return cls(checkpoint=checkpoint, kept=kept, begun=begun)
 
     def is_over(self, config: TrainConfig) -> bool:
         """Whether the run has come to its end, and nothing is left to do."""

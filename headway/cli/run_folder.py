@@ -43,6 +43,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
         self.transcripts = self.path / "transcripts"
+        self._era = self.path / "era"
         self.attempt = 1 + max((_attempt(log) for log in self.path.glob("events*.jsonl")), default=0)
         which = f"-{self.attempt}" if self.attempt > 1 else ""
         self.events = self.path / f"events{which}.jsonl"
@@ -51,6 +52,17 @@ class RunFolder:
     def release(self) -> None:
         """Let another process, or another run in this one, have the folder."""
         os.close(self._lock)
+
+    @property
+    def era(self) -> str:
+        """How the groups are named that only this policy's rollouts count for; see ``GrpoLoop``."""
+        return self._era.read_text() if self._era.exists() else ""
+
+    def begin_era(self) -> None:
+        """Have another era from here on, since the run goes another way than it would have."""
+        partial = self._era.with_suffix(".partial")
+        partial.write_text(f"r{self.attempt}-")
+        partial.replace(self._era)
 
     @property
     def is_new(self) -> bool:

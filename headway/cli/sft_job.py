@@ -4,6 +4,7 @@ Invariant: the model folder appears whole at the end or not at all; what is need
 """
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,15 @@ class SftJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SftSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did; ``too_long``: chats left out; ``loss_share``: tokens that have a loss, of all."""
+    """What a run did; ``too_long``, ``held_out_too_long``: chats left out.
+
+    ``loss_share``: tokens that have a loss, of all.
+    """
 
     model: str
     chats: int
     too_long: int
+    held_out_too_long: int
     tokens_per_s: float
     loss_share: float
     progress: SftProgress
@@ -57,6 +62,8 @@ def run_sft(job: SftJob, settings: dict[str, Any], *, json_file: Path | None, co
         config = msgspec.convert(settings, SftConfig)
     except msgspec.ValidationError as error:
         raise InputError(f"the training: {error}") from error
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError("headway sft trains in one process; start it without torchrun")
     run = job.out.with_name(job.out.name + ".run")
     if job.out.exists():
         raise HeadwayError(f"{job.out}: is there already; give another folder")
@@ -73,7 +80,7 @@ def run_sft(job: SftJob, settings: dict[str, Any], *, json_file: Path | None, co
             data.examples,
             config,
             folder=folder.path,
-            held_out=held_out,
+            held_out=held_out.examples,
             checkpoint_every=job.checkpoint_every,
             resume=job.resume,
         )
@@ -81,14 +88,14 @@ def run_sft(job: SftJob, settings: dict[str, Any], *, json_file: Path | None, co
         with finally_all(training.save_checkpoint):
             run_async(lambda: _train(training, console))
         model.save(job.out)
-    summary = _summary(job.out, data, training.progress)
+    summary = _summary(job.out, data, held_out, training.progress)
     _print(summary, console)
     if json_file is not None:
         write_json(json_file, summary)
     return summary
 
 
-def _load(job: SftJob) -> tuple[ChatData, list[Any]]:
+def _load(job: SftJob) -> tuple[ChatData, ChatData]:
     from transformers import AutoConfig, AutoTokenizer
 
     folder = model_folder(job.model)
@@ -100,7 +107,7 @@ def _load(job: SftJob) -> tuple[ChatData, list[Any]]:
         raise InputError(f"--max-tokens {job.max_tokens}: the model reads {context} tokens at most")
     limit = job.max_tokens or context
     data = load_chats(job.data, tokenizer, max_tokens=limit)
-    held_out = load_chats(job.held_out, tokenizer, max_tokens=limit).examples if job.held_out else []
+    held_out = load_chats(job.held_out, tokenizer, max_tokens=limit) if job.held_out else ChatData([], 0)
     return data, held_out
 
 
@@ -119,11 +126,12 @@ async def _train(training: SftRun, console: Console) -> None:
                     )
 
 
-def _summary(out: Path, data: ChatData, progress: SftProgress) -> SftSummary:
+def _summary(out: Path, data: ChatData, held_out: ChatData, progress: SftProgress) -> SftSummary:
     return SftSummary(
         model=str(out),
         chats=len(data.examples),
         too_long=data.too_long,
+        held_out_too_long=held_out.too_long,
         tokens_per_s=progress.tokens / progress.seconds,
         loss_share=data.written / data.tokens,
         progress=progress,
@@ -143,6 +151,8 @@ def _print(summary: SftSummary, console: Console) -> None:
     ]
     if summary.too_long:
         lines.append(f"{summary.too_long:,} chats were left out: they are too long (--max-tokens)")
+    if summary.held_out_too_long:
+        lines.append(f"{summary.held_out_too_long:,} held-out chats were left out: they are too long, too")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"model folder: [bold]{escape(summary.model)}[/]", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from headway.scheduler import Agent, Scheduler
 from headway.trainer.direct_weights import DirectWeights
 from headway.trainer.file_weights import FileWeights
 from headway.trainer.grpo import GrpoLoop
+from headway.trainer.in_thread import in_thread
 from headway.trainer.metrics_log import MetricsLog
 from headway.trainer.policy import Policy
 from headway.trainer.stage_config import StageConfig
@@ -91,7 +93,7 @@ def _resumed(config: TrainConfig, folder: RunFolder, console: Console) -> Resume
 async def _train(
     config: TrainConfig, folder: RunFolder, resumed: Resumed, summary: Summary, console: Console
 ) -> None:
-    """Load the policy while the engines start; where either fails, the other is given up at once."""
+    """Load the policy while the engines start; where either fails, the other is given up once it can be."""
     data = config.data
     held_out = held_out_tasks(data.held_out, config.evaluation.tasks, data.format)
     view = View(console, config, folder)
@@ -101,7 +103,7 @@ async def _train(
     rollouts = JsonLines(folder.rollouts, append=True)
     held = contextlib.ExitStack()
     async with _closing(held), flushing(rollouts, *recorder.files), asyncio.TaskGroup() as group:
-        loading = group.create_task(asyncio.to_thread(_load_policy, config, resumed, held))
+        loading = group.create_task(in_thread(partial(_load_policy, config, resumed, held)))
         async with (
             view,
             open_session(
@@ -155,7 +157,7 @@ async def take_steps(
             checkpoint_every=config.checkpoint_every,
             keep_checkpoints=config.keep_checkpoints,
             transcripts=StepTranscripts(folder.transcripts, session.chat.transcript, config.transcripts),
-            era=resumed.era,
+            state=state,
         )
         loop = GrpoLoop(
             config=config.grpo,
@@ -169,7 +171,7 @@ async def take_steps(
             observer=observer,
             agent_of=lambda stage: _agent(config, session, stage),
             state=state,
-            era=resumed.era,
+            era=folder.era,
         )
         with finally_all(observer.conclude):
             summary.complete = False

@@ -166,7 +166,7 @@ def test_a_run_that_changed_is_evaluated_anew(tmp_path: Path) -> None:
     folder.events.touch()
     folder.release()
     again = RunFolder(tmp_path / "run", name="x", resume=True)
-    for exactly, groups in ((True, {"g1", "e0-1"}), (False, {"g1"})):
+    for exactly, groups in ((True, {"g1", "e0-1"}), (False, {"g1"}), (True, {"g1"})):
         resumed = Resumed.of(again, exactly=exactly)
         assert resumed.begun is not None
         assert set(resumed.begun) == groups

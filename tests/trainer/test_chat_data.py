@@ -92,7 +92,8 @@ def test_several_turns_have_a_loss_and_nothing_else_has(tokenizer: Any, tmp_path
         {"role": "tool", "content": ""},
         {"role": "assistant", "content": "Done."},
     ]
-    data = load(tmp_path / "chats.jsonl", tokenizer, {"messages": messages, "source": "by hand"})
+    row = {"messages": messages, "tools": [PYTHON_TOOL], "source": "by hand"}
+    data = load(tmp_path / "chats.jsonl", tokenizer, row)
     call = '<tool_call>\n{"name": "python", "arguments": {"code": "print(1)"}}\n</tool_call>'
     (written,) = texts(tokenizer, data)
     assert written == f"Hello to you.<|im_end|>Two calls.\n{call}\n{call}<|im_end|>Done.<|im_end|>"
@@ -126,6 +127,24 @@ def said(text: str | None = None, **more: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": text, **more}
 
 
+def calls(*ids: str) -> dict[str, Any]:
+    function = {"name": "python", "arguments": {"code": "print(1)"}}
+    return said(tool_calls=[{"id": id, "function": function} for id in ids])
+
+
+def answer(id: str) -> dict[str, Any]:
+    return {"role": "tool", "content": f"of {id}", "tool_call_id": id}
+
+
+def test_answers_stand_in_the_order_of_their_calls(tmp_path: Path, tokenizer: Any) -> None:
+    rows = [
+        {"messages": [HELLO[0], calls("a", "b"), answer(first), answer(second), HELLO[1]]}
+        for first, second in ("ab", "ba")
+    ]
+    data = load(tmp_path / "chats.jsonl", tokenizer, *({**row, "tools": [PYTHON_TOOL]} for row in rows))
+    assert data.examples[0] == data.examples[1]
+
+
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
@@ -152,6 +171,25 @@ def said(text: str | None = None, **more: Any) -> dict[str, Any]:
         (
             {"messages": [HELLO[0], said(tool_calls=[{"function": {"name": "f", "arguments": "[]"}}])]},
             "the arguments of a call of f are not a JSON object",
+        ),
+        ({"messages": [HELLO[0], said("So.", weight=0)]}, "Object contains unknown field `weight`"),
+        ({"messages": [HELLO[0], said("So.", reasoning_content="Hm.")]}, "unknown field `reasoning_content`"),
+        ({"messages": [HELLO[0], calls("a")]}, "calls a tool, and the row has no `tools`"),
+        (
+            {"messages": [HELLO[0], calls("a", "b"), answer("a"), HELLO[1]], "tools": [PYTHON_TOOL]},
+            "2 tool calls are followed by 1 messages of tools",
+        ),
+        (
+            {"messages": [HELLO[0], calls("a"), answer("b"), HELLO[1]], "tools": [PYTHON_TOOL]},
+            "are not the `id`s of the calls before them",
+        ),
+        (
+            {"messages": [HELLO[0], calls("a"), HELLO[0], HELLO[1]], "tools": [PYTHON_TOOL]},
+            "must be followed by those of the tools, and no others",
+        ),
+        (
+            {"messages": [*HELLO, answer("a"), HELLO[1]], "tools": [PYTHON_TOOL]},
+            "0 tool calls are followed by 1 messages of tools",
         ),
         (
             {

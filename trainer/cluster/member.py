@@ -48,7 +48,9 @@ class Member:
         try:
             store = self._store or TCPStore(host, port, timeout=LIMIT, wait_for_workers=False)
             ranks = join(rank=self._rank, size=plan.size, store=store, device=plan.device)
-            self._model = PolicyModel(plan.folder, plan.optimizer, device=plan.device, ranks=ranks)
+            self._model = PolicyModel(
+                plan.folder, plan.optimizer, device=plan.device, ranks=ranks, address=own_address()
+            )
         except HeadwayError as error:
             return error
         return None

@@ -22,6 +22,7 @@ DEFAULT_METRICS = (
     "eval/measures/tool_error_in_correct",
     "eval/measures/response_tokens",
 )
+_MEASURED_ON = ("model", "data.held_out", "data.format", "evaluation.tasks", "evaluation.samples")
 _KINDS = {"eval": "held-out", "step": "training"}
 _TITLES = {
     "measures/pass_at_1": "pass@1",
@@ -41,7 +42,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant less the baseline, over the ``n`` seeds that both have; the interval needs two."""
+    """A variant less the baseline, over the ``n`` seeds that both have; an interval needs two that differ."""
 
     step: int | None
     n: int
@@ -201,7 +202,8 @@ def _differences(curves: dict[int, Curve], base: dict[int, Curve], shared: Seque
         found = [values[seed] - other[seed] for seed in values if seed in other]
         estimate = mean(found, [1.0] * len(found))
         if estimate is not None:
-            interval = (estimate.low, estimate.high) if len(found) > 1 else (None, None)
+            spread = len(found) > 1 and min(found) < max(found)
+            interval = (estimate.low, estimate.high) if spread else (None, None)
             differences.append(
                 Difference(step=step, n=len(found), value=estimate.value, low=interval[0], high=interval[1])
             )
@@ -229,4 +231,10 @@ def _notes(variants: dict[str, dict[int, Run]]) -> list[str]:
         unlike = [name for name in names if len({each.get(name) for each in settings}) > 1]
         if unlike:
             notes.append(f"the runs of '{variant}' differ in more than the seed: {', '.join(unlike[:5])}")
+    measured = {
+        name: {run.settings.get(name) for by_seed in variants.values() for run in by_seed.values()}
+        for name in _MEASURED_ON
+    }
+    if unlike := [name for name, values in measured.items() if len(values) > 1]:
+        notes.append(f"the runs were not measured on the same: {', '.join(unlike)}")
     return notes
