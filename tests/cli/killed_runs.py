@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -112,33 +113,49 @@ async def train(model: Path, run: Path) -> None:
         await take_steps(settings, session, policy, folder, resumed, summary, recorder, view, rollouts)
 
 
-def attempt(model: Path, run: Path, kill_after_s: float | None) -> bool:
-    """Train in a process of its own, which is killed after a while; say whether it came to its end."""
+def attempt(model: Path, run: Path, kill: Callable[[int], None] = lambda child: None) -> bool:
+    """Train in a process of its own, which ``kill`` may kill; say whether it came to its end."""
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
         asyncio.run(train(model, run))
         os._exit(0)
-    if kill_after_s is not None:
-        time.sleep(kill_after_s)
-        os.kill(child, signal.SIGKILL)
+    kill(child)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
         sys.exit("the run failed")
     return os.WIFEXITED(status)
 
 
+def size(run: Path) -> int:
+    rollouts = run / "rollouts.jsonl"
+    return rollouts.stat().st_size if rollouts.exists() else 0
+
+
+def after(run: Path, more: float, seconds: float) -> Callable[[int], None]:
+    """Kill at a moment that progress decides, and so not the machine's load, and a little chance."""
+
+    def kill(child: int) -> None:
+        wanted = size(run) + more
+        while size(run) < wanted and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.002)
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+
+    return kill
+
+
 def main(model: Path, work: Path, kills: int) -> None:
-    started = time.perf_counter()
-    assert attempt(model, work / "unbroken", None)
-    whole = time.perf_counter() - started
+    assert attempt(model, work / "unbroken")
+    whole = size(work / "unbroken")
     for number in range(kills):
-        moment = random.Random(f"{work} {number}").uniform(0.15, 0.6) * whole
-        if attempt(model, work / "killed", moment):
+        draw = random.Random(f"{work} {number}")
+        share = draw.uniform(0.01, 0.7 / kills)
+        if attempt(model, work / "killed", after(work / "killed", share * whole, draw.uniform(0, 0.06))):
             print(f"ended before kill {number + 1}", flush=True)
             return
-        print(f"killed after {moment:.2f} s", flush=True)
-    assert attempt(model, work / "killed", None)
+        print(f"killed after {share:.1%} more", flush=True)
+    assert attempt(model, work / "killed")
 
 
 if __name__ == "__main__":

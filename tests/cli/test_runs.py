@@ -93,6 +93,7 @@ def test_a_training_run_accounts_for_everything(tmp_path: Path) -> None:
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(entry["kind"], entry["step"]) for entry in metrics] == [
         ("eval", 0),
+        ("stage", 0),
         ("step", 1),
         ("step", 2),
         ("eval", 2),
