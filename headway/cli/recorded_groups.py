@@ -58,9 +58,10 @@ class RecordedGroups(Mapping[str, Sequence[Rollout]]):
             if wanted(record.group) and (record.failure is None or record.failure.boundary not in _AGAIN):
                 self._wanted[record.group][record.id] = place
                 self._unfinished[record.group].pop(record.id, None)
+        self._names = list(dict.fromkeys([*self._wanted, *self._unfinished]))
 
     def __getitem__(self, group: str) -> Sequence[Rollout]:
-        if group not in self._wanted and group not in self._unfinished:
+        if group not in self._names:
             raise KeyError(group)
         found = list(self._unfinished[group].values())
         if places := self._wanted[group].values():
@@ -71,10 +72,10 @@ class RecordedGroups(Mapping[str, Sequence[Rollout]]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._wanted, *(group for group in self._unfinished if group not in self._wanted)])
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return len(self._names)
 
     @property
     def finished(self) -> int:
