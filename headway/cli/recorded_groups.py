@@ -58,7 +58,7 @@ class RecordedGroups(Mapping[str, Sequence[Rollout]]):
             if wanted(record.group) and (record.failure is None or record.failure.boundary not in _AGAIN):
                 self._wanted[record.group][record.id] = place
                 self._unfinished[record.group].pop(record.id, None)
-        self._names = list(dict.fromkeys([*self._wanted, *self._unfinished]))
+        self._names = dict.fromkeys([*self._wanted, *self._unfinished])
 
     def __getitem__(self, group: str) -> Sequence[Rollout]:
         if group not in self._names:
