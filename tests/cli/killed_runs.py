@@ -91,9 +91,9 @@ async def train(model: Path, run: Path) -> None:
     view = View(Console(file=io.StringIO()), settings, folder)
     recorder = Recorder(folder.events, engines=["engine-0", "engine-1"], model="m", policy="headroom")
     rollouts = JsonLines(folder.rollouts, append=True)
-    pace = random.SystemRandom().uniform(0.0, 0.003)
+    pace = random.SystemRandom().uniform(0.01, 0.02)  # slow against the flushing, which sets how kills fall
     scheduler = Scheduler(
-        [ScriptedEngine(script, id=f"engine-{i}", seconds_per_token=pace * i) for i in range(2)],
+        [ScriptedEngine(script, id=f"engine-{i - 1}", seconds_per_token=pace * i) for i in (1, 2)],
         policy=make_policy("headroom"),
         agent=agent,
         reward=reward,
@@ -109,7 +109,7 @@ async def train(model: Path, run: Path) -> None:
     policy = PolicyModel(model, settings.grpo.optimizer)
     if resumed.checkpoint:
         policy.load_checkpoint(resumed.checkpoint)
-    async with flushing(rollouts, *recorder.files, every_s=0.05):
+    async with flushing(rollouts, *recorder.files, every_s=0.02):
         await take_steps(settings, session, policy, folder, resumed, summary, recorder, view, rollouts)
 
 
@@ -150,7 +150,7 @@ def main(model: Path, work: Path, kills: int) -> None:
     whole = size(work / "unbroken")
     for number in range(kills):
         draw = random.Random(f"{work} {number}")
-        share = draw.uniform(0.01, 0.7 / kills)
+        share = draw.uniform(0.2, 1.0) / kills
         if attempt(model, work / "killed", after(work / "killed", share * whole, draw.uniform(0, 0.06))):
             print(f"ended before kill {number + 1}", flush=True)
             return
