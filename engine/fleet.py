@@ -50,6 +50,11 @@ class Fleet:
         self._log_dir = log_dir
         self._temporary_logs: Path | None = None
 
+    @property
+    def devices(self) -> dict[str, tuple[str, ...]]:
+        """The GPUs of each engine, as the environment names them."""
+        return {f"engine-{index}": placement.devices for index, placement in enumerate(self._placements)}
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -40,6 +40,11 @@ class JsonLines:
         """The bytes of the file and of what is to be written."""
         return self._file.tell() + len(self._buffer)
 
+    @property
+    def closed(self) -> bool:
+        """Whether no more is taken."""
+        return self._file.closed
+
     def flush(self) -> None:
         """Hand every record so far to the operating system."""
         while self._buffer:

@@ -1,84 +1,60 @@
 """Where every engine's time went: busy, or idle for exactly one cause, in integer nanoseconds.
 
-Between two events an engine has one cause, the first that applies, in the order of ``Cause``:
-it is starting, syncing weights or down; it runs a turn (busy); a ready turn waits (for the reason that the
-scheduler gave, else it is our own lag); another engine has a queue of its own; a trajectory is in a tool;
-others run; agents are at work on their own; the job trains; nothing is live. The order is a convention.
-
+Between two events an engine has one cause, the first rule of ``Cause`` that applies. Beside it stand two
+figures that are no part of the wall: what idle time would have been called by the next rule, and how far
+from full the batch of a busy engine was, by what kept trajectories away from it.
 Invariant: the causes of an engine sum to the wall time between its first event and the end, exactly.
+Knows nothing of files or reports.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from headway.scheduler.events import (
-    EngineChanged,
-    EngineLoad,
-    Event,
-    PhaseChanged,
-    ToolEnded,
-    ToolStarted,
-    TrajectoryEnded,
-    TrajectoryStarted,
-    TurnAbandoned,
-    TurnDispatched,
-    TurnEnded,
-    TurnHeld,
-    TurnReady,
-)
+from headway.scheduler.events import Event
 
+from .activity import Activity, EngineActivity, Gap
+from .cause import Cause
 
-class Cause(StrEnum):
-    """What an engine's time went into; all but ``BUSY`` are idle."""
+OnInterval = Callable[[str, Cause, int, int], None]
+Pair = tuple[Cause, Cause]
 
-    STARTUP = "startup"
-    WEIGHT_SYNC = "weight_sync"
-    DOWN = "down"
-    BUSY = "busy"
-    KV_FULL = "kv_full"  # a turn is ready, and no engine has the headroom for it
-    CAP = "cap"  # a turn is ready, and the policy's cap is reached
-    AFFINITY_HOLD = "affinity_hold"  # a turn is ready, and waits for another engine
-    BARRIER = "barrier"  # a turn is ready, and the policy lets all take a turn together
-    TICK = "tick"  # a turn is ready, and the policy decides at fixed times only
-    DISPATCH_LAG = "dispatch_lag"  # a turn is ready, and the scheduler was late
-    IMBALANCE = "imbalance"  # another engine queues turns of its own
-    TOOL_WAIT = "tool_wait"  # live trajectories are in tools
-    LONG_TAIL = "long_tail"  # the last turns run on other engines
-    AGENT = "agent"  # live trajectories are in their agents' own code
-    TRAINING = "training"  # nothing is live; the trainer makes its step
-    NO_WORK = "no_work"  # nothing is live
-
-
-_LIFECYCLE = {
-    "starting": Cause.STARTUP,
-    "weight_sync": Cause.WEIGHT_SYNC,
-    "down": Cause.DOWN,
-    "stopped": Cause.DOWN,
-}
+__all__ = ["Attribution", "Cause", "OnInterval"]
 
 
 @dataclass
-class _EngineAccount:
-    state: str = "ready"
-    running: int = 0
-    queued: int = 0
+class _Account:
+    """An engine's time up to ``since``; what came after is in the integrals of the fleet."""
+
+    since: int
+    cause: Cause | None = None
+    idle: defaultdict[Pair, int] = field(default_factory=lambda: defaultdict(int))
     spent: defaultdict[Cause, int] = field(default_factory=lambda: defaultdict(int))
+    under: defaultdict[Cause, int] = field(default_factory=lambda: defaultdict(int))
+    running_ns: int = 0
+    mark: dict[Pair, int] = field(default_factory=dict)  # the fleet's integrals at ``since``
+    under_mark: dict[Cause, int] = field(default_factory=dict)
+    turns: int = 0
+    most: int = 0
 
 
 class Attribution:
-    """Takes events in order; ``spent`` says where each engine's time has gone so far."""
+    """Takes events in order; ``spent`` says where each engine's time has gone so far.
 
-    def __init__(self, engines: Iterable[str], start: int) -> None:
-        self._engines = {engine: _EngineAccount() for engine in engines}
-        self._now = start
-        self._start = start
-        self._waiting: dict[str, Cause] = {}  # ready turns, by trajectory
-        self._on: dict[str, str] = {}  # running turns: trajectory -> engine
-        self._live: set[str] = set()
-        self._in_tools = 0
-        self._phase = "idle"
+    ``on_interval(engine, cause, start, end)`` is told each engine's time in stretches of one cause, in order
+    and without gaps; the last ones by ``close``.
+    """
+
+    def __init__(self, engines: Iterable[str], start: int, *, on_interval: OnInterval | None = None) -> None:
+        self.activity = Activity(engines)
+        self._start = self._now = start
+        self._accounts = {engine: _Account(start) for engine in self.activity.engines}
+        self._still = self.activity.standstill()
+        self._integral: defaultdict[Pair, int] = defaultdict(int)
+        self._under: defaultdict[Cause, int] = defaultdict(int)
+        self._held: defaultdict[Cause, int] = defaultdict(int)
+        self._blind_until: int | None = None
+        self._stretches = _Stretches(self._accounts, start, on_interval) if on_interval else None
 
     @property
     def wall_ns(self) -> int:
@@ -88,73 +64,200 @@ class Attribution:
     def take(self, event: Event) -> None:
         """Account for the time up to an event, then let it change the state."""
         self.advance(event.t)
-        self._change(event)
+        if isinstance(event, Gap):
+            self._lose_sight(event.until)
+        else:
+            self._update(self.activity.take(event))
 
     def advance(self, t: int) -> None:
         """Account for the time up to ``t``."""
-        if t > self._now:
-            for engine in self._engines.values():
-                engine.spent[self._cause(engine)] += t - self._now
-            self._now = t
+        if self._blind_until is not None and t >= self._blind_until:
+            self._pass(self._blind_until)
+            self._blind_until = None
+            self.activity.see_again()
+            self._update_all()
+        self._pass(t)
 
     def spent(self) -> dict[str, dict[Cause, int]]:
         """Nanoseconds by engine and cause; the causes of each engine sum to ``wall_ns``."""
-        return {
-            id: {c: engine.spent[c] for c in Cause if engine.spent[c]} for id, engine in self._engines.items()
-        }
+        spent: dict[str, dict[Cause, int]] = {}
+        for id, account in self._settled():
+            causes = dict(account.spent)
+            for (cause, _), ns in account.idle.items():
+                causes[cause] = causes.get(cause, 0) + ns
+            spent[id] = {cause: causes[cause] for cause in Cause if causes.get(cause)}
+        return spent
 
-    def _cause(self, engine: _EngineAccount) -> Cause:
-        if engine.state in _LIFECYCLE:
-            return _LIFECYCLE[engine.state]
-        if engine.running:
-            return Cause.BUSY
-        if self._waiting:
-            return next(iter(self._waiting.values()))
-        if any(other.queued for other in self._engines.values() if other is not engine):
-            return Cause.IMBALANCE
-        if self._in_tools:
-            return Cause.TOOL_WAIT
-        if self._on:
-            return Cause.LONG_TAIL
-        if self._live:
-            return Cause.AGENT
-        return Cause.TRAINING if self._phase == "training" else Cause.NO_WORK
+    def busy_ns(self, engine: str) -> int:
+        """How long an engine has been busy."""
+        account = self._accounts[engine]
+        self._settle(account)
+        return account.spent[Cause.BUSY] + account.spent[Cause.BUSY_RECOMPUTE]
 
-    def _change(self, event: Event) -> None:
-        match event:
-            case EngineChanged():
-                self._engines[event.engine].state = event.state
-            case EngineLoad():
-                self._engines[event.engine].queued = event.waiting
-            case TurnReady():
-                self._waiting[event.trajectory] = Cause.DISPATCH_LAG
-            case TurnHeld():
-                self._waiting[event.trajectory] = Cause(event.reason)
-            case TurnDispatched():
-                self._waiting.pop(event.trajectory, None)
-                self._on[event.trajectory] = event.engine
-                self._engines[event.engine].running += 1
-            case TurnEnded():
-                self._leave(event.trajectory)
-            case TurnAbandoned():
-                self._waiting.pop(event.trajectory, None)
-                self._leave(event.trajectory)
-            case ToolStarted():
-                self._in_tools += 1
-            case ToolEnded():
-                self._in_tools -= 1
-            case TrajectoryStarted():
-                self._live.add(event.trajectory)
-            case TrajectoryEnded():
-                self._live.discard(event.trajectory)
-                self._waiting.pop(event.trajectory, None)
-                self._leave(event.trajectory)
-            case PhaseChanged():
-                self._phase = event.phase
-            case _:
-                pass
+    def otherwise(self) -> dict[str, dict[Cause, dict[Cause, int]]]:
+        """Of the idle time of each engine and cause, nanoseconds by the next rule that applied."""
+        result: dict[str, dict[Cause, dict[Cause, int]]] = {}
+        for id, account in self._settled():
+            by_cause: defaultdict[Cause, dict[Cause, int]] = defaultdict(dict)
+            for (cause, otherwise), ns in account.idle.items():
+                if ns:
+                    by_cause[cause][otherwise] = ns
+            result[id] = dict(by_cause)
+        return result
 
-    def _leave(self, trajectory: str) -> None:
-        engine = self._on.pop(trajectory, None)
+    def under_fill(self) -> dict[str, dict[Cause, int]]:
+        """Busy nanoseconds of each engine, weighted by the share of the trajectories at hand that were kept
+        away from the engines, by what kept them."""
+        return {id: {c: ns for c, ns in account.under.items() if ns} for id, account in self._settled()}
+
+    def held(self) -> dict[Cause, int]:
+        """Nanoseconds in which a ready turn waited somewhere, by the reason of the first in the queue."""
+        return dict(self._held)
+
+    def batches(self) -> dict[str, tuple[int, int]]:
+        """The turn-nanoseconds that each engine ran, and the most turns that were on it at once."""
+        return {id: (account.running_ns, account.most) for id, account in self._settled()}
+
+    def close(self) -> None:
+        """Tell ``on_interval`` of the last stretches."""
+        if self._stretches is not None:
+            self._stretches.close(self._now)
+
+    def _pass(self, t: int) -> None:
+        passed = t - self._now
+        if passed <= 0:
+            return
+        self._now = t
+        still = self._still
+        self._integral[still.cause, still.otherwise] += passed
+        if still.away:
+            self._under[still.cause] += passed * still.away // (still.running + still.away)
+        if self.activity.waiting:
+            self._held[still.cause] += passed
+
+    def _lose_sight(self, until: int) -> None:
+        self._blind_until = max(until, self._blind_until or until)
+        self.activity.lose_sight()
+        self._update_all()
+
+    def _update_all(self) -> None:
+        for engine in self.activity.engines.values():
+            self._update(engine)
+
+    def _update(self, engine: EngineActivity | None) -> None:
+        """Take note of what has become of an engine and of the fleet."""
+        before, self._still = self._still, self.activity.standstill()
         if engine is not None:
-            self._engines[engine].running -= 1
+            account = self._accounts.get(engine.id) or self._join(engine.id)
+            cause, turns = engine.cause, len(engine.turns)
+            if cause is not account.cause or turns != account.turns:
+                self._settle(account)
+                account.cause, account.turns = cause, turns
+                account.most = max(account.most, turns)
+            if self._stretches is not None:
+                self._stretches.note(engine.id, cause or self._still.cause, self._now)
+        if self._stretches is not None and before.cause is not self._still.cause:
+            for id, other in self._accounts.items():
+                if other.cause is None:
+                    self._stretches.note(id, self._still.cause, self._now)
+
+    def _join(self, id: str) -> _Account:
+        """Account for an engine that was not there from the start: it was down."""
+        account = self._accounts[id] = _Account(self._start, Cause.DOWN)
+        self._settle(account)
+        if self._stretches is not None:
+            self._stretches.join(id, self._start)
+        return account
+
+    def _settled(self) -> Iterable[tuple[str, _Account]]:
+        for id, account in self._accounts.items():
+            self._settle(account)
+            yield id, account
+
+    def _settle(self, account: _Account) -> None:
+        """Bring an account up to now."""
+        passed = self._now - account.since
+        if passed:
+            if account.cause is None:
+                for pair, ns in self._integral.items():
+                    account.idle[pair] += ns - account.mark.get(pair, 0)
+            else:
+                account.spent[account.cause] += passed
+                if account.cause.is_busy:
+                    account.running_ns += passed * account.turns
+                    for cause, ns in self._under.items():
+                        account.under[cause] += ns - account.under_mark.get(cause, 0)
+        account.since = self._now
+        account.mark, account.under_mark = dict(self._integral), dict(self._under)
+
+
+class _Stretches:
+    """Joins what is contiguous and has one cause."""
+
+    def __init__(self, engines: Iterable[str], start: int, tell: OnInterval) -> None:
+        self._open: dict[str, tuple[Cause, int]] = {}
+        self._ended: dict[str, tuple[Cause, int, int]] = {}
+        self._tell = tell
+        for engine in engines:
+            self._open[engine] = (Cause.NO_WORK, start)
+
+    def join(self, engine: str, start: int) -> None:
+        """An engine that was down from the start is there."""
+        self._open[engine] = (Cause.DOWN, start)
+
+    def note(self, engine: str, cause: Cause, now: int) -> None:
+        """From ``now`` on the engine has this cause."""
+        before, since = self._open[engine]
+        if before is cause:
+            return
+        if now > since:
+            self._end(engine, before, since, now)
+        self._open[engine] = (cause, now)
+
+    def close(self, now: int) -> None:
+        """End every stretch."""
+        for engine, (cause, since) in self._open.items():
+            if now > since:
+                self._end(engine, cause, since, now)
+            if last := self._ended.pop(engine, None):
+                self._tell(engine, *last)
+            self._open[engine] = (cause, now)
+
+    def _end(self, engine: str, cause: Cause, start: int, end: int) -> None:
+        last = self._ended.get(engine)
+        if last is not None and last[0] is cause:
+            start = last[1]
+        elif last is not None:
+            self._tell(engine, *last)
+        self._ended[engine] = (cause, start, end)
+
+
+class Labels:
+    """Splits all engines' time by a label that changes now and then, such as the phase of the job."""
+
+    def __init__(self, attribution: Attribution, label: str) -> None:
+        self._attribution = attribution
+        self._label = label
+        self._before: dict[Cause, int] = {}
+        self._spent: dict[str, dict[Cause, int]] = {}
+
+    def change(self, label: str) -> None:
+        """From the time taken into account so far on, the label is another."""
+        now = self._total()
+        spent = self._spent.setdefault(self._label, {})
+        for cause, ns in now.items():
+            if more := ns - self._before.get(cause, 0):
+                spent[cause] = spent.get(cause, 0) + more
+        self._before, self._label = now, label
+
+    def spent(self) -> dict[str, dict[Cause, int]]:
+        """Nanoseconds of all engines by label and cause."""
+        self.change(self._label)
+        return {label: causes for label, causes in self._spent.items() if causes}
+
+    def _total(self) -> dict[Cause, int]:
+        total: defaultdict[Cause, int] = defaultdict(int)
+        for causes in self._attribution.spent().values():
+            for cause, ns in causes.items():
+                total[cause] += ns
+        return total

@@ -26,7 +26,7 @@ from headway.scheduler.tool import Observation
 
 from .loop_result import Measures, Result
 from .scripted_lengths import ScriptedLengths, TurnLengths, place_of, script_of
-from .workload import Workload
+from .workload import ScriptedGroup, Workload
 
 _BASE = 499  # made-up ids are 1..499, so that any real model's vocabulary has them
 VIRTUAL_LIMIT_S = 30 * 86400.0  # of a turn in virtual time, where only a hang reaches it
@@ -40,7 +40,7 @@ async def play(
     sink: EventSink | None = None,
     limit_s: float = VIRTUAL_LIMIT_S,
 ) -> Result:
-    """Submit all groups at once, as a step of reinforcement learning does, and wait for the last.
+    """Begin every group when the workload says, and wait for the last.
 
     ``sink`` also takes every event; ``limit_s`` is the most that a turn, its wait inside the engine included,
     or an agent's tools may take. Raises ``HeadwayError`` naming the first trajectory that failed.
@@ -113,12 +113,43 @@ async def _no_reward(task: Task, outcome: Outcome) -> None:
 
 
 async def _run_all(scheduler: Scheduler, workload: Workload) -> None:
-    groups = [
-        scheduler.submit(Task(id=f"task-{number}", messages=[]), samples=len(group.scripts))
-        for number, group in enumerate(workload.groups, 1)
-    ]
-    for ended in asyncio.as_completed(groups):
-        _raise_if_failed(await ended)
+    """Begin groups as others complete; the first failure ends it."""
+    completed = _Count()
+
+    async def run(number: int, group: ScriptedGroup) -> None:
+        await completed.reach(group.after)
+        await asyncio.sleep(group.delay_s)
+        task = Task(id=f"task-{number}", messages=[])
+        _raise_if_failed(await scheduler.submit(task, samples=len(group.scripts), name=f"g{number}"))
+        completed.increase()
+
+    groups = [asyncio.create_task(run(number, group)) for number, group in enumerate(workload.groups, 1)]
+    try:
+        await asyncio.gather(*groups)
+    finally:
+        for group in groups:
+            group.cancel()
+        await asyncio.gather(*groups, return_exceptions=True)
+
+
+class _Count:
+    """A number that only grows, and that can be waited for."""
+
+    def __init__(self) -> None:
+        self._value = 0
+        self._waiting: list[tuple[int, asyncio.Event]] = []
+
+    async def reach(self, value: int) -> None:
+        if value > self._value:
+            reached = asyncio.Event()
+            self._waiting.append((value, reached))
+            await reached.wait()
+
+    def increase(self) -> None:
+        self._value += 1
+        for value, reached in self._waiting:
+            if value <= self._value:
+                reached.set()
 
 
 def _raise_if_failed(group: Group) -> None:

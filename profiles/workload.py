@@ -38,10 +38,16 @@ class Script(msgspec.Struct, frozen=True):
 
 
 class ScriptedGroup(msgspec.Struct, frozen=True):
-    """One task: the tokens of its prompt, and the trajectories that share it."""
+    """One task: the tokens of its prompt, and the trajectories that share it.
+
+    It begins ``delay_s`` seconds after ``after`` groups of the workload have completed: so steps of training,
+    refills and limits on what is live are replayed as what they were, reactions to completed work.
+    """
 
     prompt: int
     scripts: list[Script]
+    after: int = 0
+    delay_s: float = 0.0
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +79,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise ``InputError`` for a trajectory that its own limits would not let run as written."""
+        begins = sorted(group.after for group in self.groups)
+        for number, after in enumerate(begins):
+            if after > number:
+                raise InputError(
+                    f"workload {self.name}: {after} groups have to complete before the next one begins, and "
+                    f"only {number} begin before it"
+                )
         for number, group in enumerate(self.groups, 1):
             for sibling, script in enumerate(group.scripts):
                 where = f"workload {self.name}: trajectory g{number}.{sibling}"
@@ -102,7 +115,10 @@ def scaled(workload: Workload, *, tokens: float = 1.0, times: float = 1.0) -> Wo
             [ScriptedTurn(count(t.generated), t.tool_s * times, count(t.observed)) for t in old.turns]
         )
 
-    groups = [ScriptedGroup(count(g.prompt), [script(s) for s in g.scripts]) for g in workload.groups]
+    groups = [
+        ScriptedGroup(count(g.prompt), [script(s) for s in g.scripts], g.after, g.delay_s * times)
+        for g in workload.groups
+    ]
     system = count(workload.system)
     longest = max((system + g.prompt + s.tokens for g in groups for s in g.scripts), default=0)
     note = f"tokens scaled by {tokens:g}, tool times by {times:g}"

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 Phase = Literal["rollout", "training", "evaluation", "screening", "idle"]
-EngineState = Literal["starting", "ready", "weight_sync", "down", "stopped"]
+EngineState = Literal["starting", "ready", "weight_sync", "stalled", "down", "stopped"]
 
 
 def now_ns() -> int:
@@ -25,8 +25,27 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="even
     t: int
 
 
+class EngineStarted(Event, frozen=True, kw_only=True):
+    """What an engine is made of, once it runs; sizes in tokens. ``gpus`` as the driver numbers or names them;
+    ``pids`` are its processes."""
+
+    engine: str
+    kind: str
+    version: str
+    device: str
+    kv_tokens: int
+    block_size: int
+    max_context: int
+    max_num_seqs: int | None = None
+    gpus: list[str] = []
+    pids: list[int] = []
+
+
 class EngineChanged(Event, frozen=True, kw_only=True):
-    """An engine is in another state from now on."""
+    """An engine is in another state from now on.
+
+    ``stalled``: turns are on it, and it has taken no step for far longer than any of its steps took.
+    """
 
     engine: str
     state: EngineState
@@ -34,12 +53,18 @@ class EngineChanged(Event, frozen=True, kw_only=True):
 
 
 class EngineLoad(Event, frozen=True, kw_only=True):
-    """What an engine reported of itself: its own queue, and the KV of its running requests (0..1)."""
+    """What an engine reported of itself: its own queue, and the KV of its running requests (0..1).
+
+    ``steps``, ``generated`` and ``prefilled`` (prompt tokens that it computed) count since it started.
+    """
 
     engine: str
     running: int
     waiting: int
     kv_usage: float
+    steps: int = 0
+    generated: int = 0
+    prefilled: int = 0
 
 
 class TrajectoryStarted(Event, frozen=True, kw_only=True):
@@ -62,11 +87,16 @@ class TrajectoryEnded(Event, frozen=True, kw_only=True):
 
 
 class TurnReady(Event, frozen=True, kw_only=True):
-    """A trajectory wants its next turn; ``context`` tokens go in."""
+    """A trajectory wants its next turn; ``context`` tokens go in.
+
+    ``blocks`` names the whole blocks of 64 tokens that its context has gained since its last turn: a name
+    stands for all tokens up to there, so equal names are a common prefix. Empty where none are recorded.
+    """
 
     trajectory: str
     turn: int
     context: int
+    blocks: list[str] = []
 
 
 class TurnHeld(Event, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from headway.engine.weight_transfer import HandOver
 
 from .agent import Agent, Outcome
 from .agent_clock import AgentClock
+from .block_names import BlockNames
 from .episode import Episode, Hooks, Turn
 from .events import Discard, EventSink, ToolEnded, ToolStarted, TrajectoryEnded, TrajectoryStarted, now_ns
 from .failures import RewardFault, explain
@@ -40,6 +41,7 @@ class Scheduler:
     ``on_rollout`` is told each rollout as it ends, before its group is complete. Groups without a name are
     numbered from ``first_group`` + 1. ``begun`` is what an earlier run has left, by group: of its rollouts of
     the same task those that finished are part of the group, and those that are unfinished go on.
+    ``name_blocks`` has the events name the blocks of contexts, by hashes with a key that nobody keeps.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Scheduler:
         on_rollout: Callable[[Rollout], None] = lambda rollout: None,
         first_group: int = 0,
         begun: Mapping[str, Sequence[Rollout]] | None = None,
+        name_blocks: bool = False,
     ) -> None:
         self._agent = agent
         self._reward = reward
@@ -62,7 +65,12 @@ class Scheduler:
         self._on_rollout = on_rollout
         self._sink: EventSink = sink or Discard()
         self._turns = Turns(
-            engines, config=turns, policy=policy, sink=self._sink, max_context=episodes.max_context
+            engines,
+            config=turns,
+            policy=policy,
+            sink=self._sink,
+            max_context=episodes.max_context,
+            block_names=BlockNames() if name_blocks else None,
         )
         self._clocks: dict[str, AgentClock] = {}
         self._hooks = Hooks(self._run_turn, self._tool_started, self._tool_ended)

@@ -16,12 +16,12 @@ import msgspec
 from headway.engine import Engine, EngineDead, EngineError, Generation, Request, Sampling
 from headway.engine.weight_transfer import HandOver
 
+from .block_names import BlockNames
 from .common_prefixes import CommonPrefixes
 from .dispatcher import Decision, Dispatch, Dispatcher, Hold, Park, Refuse
 from .episode import Episode, Turn
 from .events import (
     EngineChanged,
-    EngineLoad,
     EventSink,
     Parked,
     TurnAbandoned,
@@ -34,6 +34,7 @@ from .events import (
 from .failures import Overload
 from .ledger import Capacity
 from .policy import Policy
+from .pulse import load
 
 
 class TurnConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ class Turns:
         policy: Policy,
         sink: EventSink,
         max_context: int,
+        block_names: BlockNames | None = None,
     ) -> None:
         self._engines = {engine.info.id: engine for engine in engines}
         self._config = config
@@ -72,6 +74,7 @@ class Turns:
             max_context=max_context,
         )
         self._prefixes = CommonPrefixes()
+        self._block_names = block_names
         self._alarm: asyncio.Handle | None = None
         self._alarm_at: float | None = None  # uvloop's handle for a moment that is over does not know it
         self._decisions = self._decision_ns = 0
@@ -93,7 +96,8 @@ class Turns:
 
     async def _attempt(self, episode: Episode, max_tokens: int) -> Turn:
         id, turn, context = episode.id, len(episode.turns), len(episode.tokens)
-        self._sink.emit(TurnReady(t=now_ns(), trajectory=id, turn=turn, context=context))
+        blocks = self._block_names.new(id, episode.tokens) if self._block_names else []
+        self._sink.emit(TurnReady(t=now_ns(), trajectory=id, turn=turn, context=context, blocks=blocks))
         try:
             engine = await self._place(episode, max_tokens)
             self._note_load(engine)
@@ -138,6 +142,8 @@ class Turns:
 
     def ended(self, id: str, *, failed: bool) -> None:
         """Take in that an episode is over and wants no more turns; safe to call again."""
+        if self._block_names:
+            self._block_names.forget(id)
         self._decide(self._dispatcher.ended, id, failed=failed)
 
     async def update_weights(self, weights: Path | HandOver, version: int) -> None:
@@ -282,15 +288,7 @@ class Turns:
         stats = engine.stats()
         if self._loads.get(engine.info.id) != (stats.running, stats.waiting):
             self._loads[engine.info.id] = (stats.running, stats.waiting)
-            self._sink.emit(
-                EngineLoad(
-                    t=now_ns(),
-                    engine=engine.info.id,
-                    running=stats.running,
-                    waiting=stats.waiting,
-                    kv_usage=stats.kv_usage,
-                )
-            )
+            self._sink.emit(load(engine.info.id, stats, now_ns()))
 
     def _note_end(self, engine: Engine, episode: Episode, generation: Generation) -> None:
         versions = generation.versions or [-1]

@@ -52,6 +52,20 @@ class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     memory_mib: Annotated[int, Meta(ge=64, le=1 << 20)] = 512
 
 
+class ProfileConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is recorded beside the events that there are anyway.
+
+    ``blocks``: names (keyed hashes) of the blocks of contexts, so that a replay knows which contexts begin
+    alike. ``gpu``: the GPUs' own counters, every ``gpu_every_s`` seconds. ``metrics_port``: serve the figures
+    to Prometheus there, on the loopback.
+    """
+
+    blocks: bool = True
+    gpu: bool = True
+    gpu_every_s: Annotated[float, Meta(ge=0.02, le=60)] = 0.2
+    metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+
+
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What it takes to roll out: a model, engines, a policy, an agent with its sandbox."""
 
@@ -61,3 +75,4 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sampling: SamplingConfig = SamplingConfig()
     agent: AgentLimits = AgentLimits()
     sandbox: SandboxConfig = SandboxConfig()
+    profile: ProfileConfig = ProfileConfig()

@@ -1,5 +1,6 @@
 """Takes every event of a run: to the log, to the attribution, and to whoever watches."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,14 @@ class Recorder:
         watchers: Sequence[EventSink] = (),
     ) -> None:
         start = now_ns()
-        header = Header(t=start, wall_ns=time.time_ns(), engines=list(engines), model=model, policy=policy)
+        header = Header(
+            t=start,
+            wall_ns=time.time_ns(),
+            engines=list(engines),
+            model=model,
+            policy=policy,
+            pid=os.getpid(),
+        )
         self.log = EventLog(path, header) if path is not None else None
         self._attribution = Attribution(engines, start)
         self._watchers = watchers

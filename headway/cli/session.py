@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import psutil
 
 import headway
 from headway.engine import EngineConfig, EngineInfo, Fleet
@@ -29,7 +30,8 @@ from headway.scheduler import (
     TurnConfig,
     make_policy,
 )
-from headway.scheduler.events import EngineChanged, EventSink, now_ns
+from headway.scheduler.events import EngineChanged, EngineStarted, EventSink, now_ns
+from headway.scheduler.pulse import Pulse
 
 from .config import SessionConfig, ToolKind
 
@@ -130,6 +132,7 @@ async def open_session(
     fleet = make_fleet(config, log_dir, phase, weight_backend=weight_backend)
     chat = load_chat(config)
     context = check(config, fleet, chat, tasks)
+    sink = pulse = Pulse(sink)
     limits = Limits(
         wall_s=config.sandbox.wall_s,
         cpu_s=config.sandbox.wall_s,
@@ -142,6 +145,8 @@ async def open_session(
         for id in engine_ids(config):
             sink.emit(EngineChanged(t=now_ns(), engine=id, state="starting"))
         async with fleet:
+            for started in _facts(config, fleet):
+                sink.emit(started)
             tools = [_TOOLS[config.sandbox.tool](sandbox, limits)]
 
             def make_agent(limits: AgentLimits) -> HermesAgent:
@@ -163,14 +168,35 @@ async def open_session(
                 on_rollout=on_rollout,
                 first_group=first_group,
                 begun=begun,
+                name_blocks=config.profile.blocks,
             )
             try:
                 infos = [engine.info for engine in fleet.engines]
-                yield Session(scheduler, infos, chat, sandbox.tier, make_agent)
+                async with pulse.watching(fleet.engines):
+                    yield Session(scheduler, infos, chat, sandbox.tier, make_agent)
             finally:
                 await asyncio.shield(scheduler.close())
                 for id in engine_ids(config):
                     sink.emit(EngineChanged(t=now_ns(), engine=id, state="stopped"))
+
+
+def _facts(config: SessionConfig, fleet: Fleet) -> Iterator[EngineStarted]:
+    """What every engine of a fleet that has started is made of."""
+    for engine in fleet.engines:
+        info = engine.info
+        yield EngineStarted(
+            t=now_ns(),
+            engine=info.id,
+            kind=info.kind,
+            version=info.version,
+            device=info.device,
+            kv_tokens=info.kv_tokens,
+            block_size=info.block_size,
+            max_context=info.max_context,
+            max_num_seqs=config.engines.max_num_seqs,
+            gpus=list(fleet.devices[info.id]),
+            pids=[engine.pid, *(child.pid for child in psutil.Process(engine.pid).children(recursive=True))],
+        )
 
 
 def make_fleet(

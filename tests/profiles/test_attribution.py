@@ -1,9 +1,12 @@
 import random
+from collections import defaultdict
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.profiles.attribution import Attribution, Cause
+from headway.profiles.activity import Gap, Recomputing
+from headway.profiles.attribution import Attribution, Cause, Labels
 from headway.scheduler import events as ev
 
 
@@ -124,25 +127,135 @@ def some_event(rng: random.Random, t: int, id: str, engine: str) -> ev.Event:
         lambda: ev.ToolStarted(t=t, trajectory=id, turn=0, tool="p"),
         lambda: ev.ToolEnded(t=t, trajectory=id, turn=0, tool="p", status="ok"),
         lambda: ev.EngineChanged(
-            t=t, engine=engine, state=rng.choice(["starting", "ready", "weight_sync", "down"])
+            t=t,
+            engine=engine,
+            state=rng.choice(["starting", "ready", "ready", "weight_sync", "stalled", "down"]),
         ),
         lambda: ev.EngineLoad(t=t, engine=engine, running=0, waiting=rng.randrange(3), kv_usage=0.0),
+        lambda: Recomputing(t=t, trajectory=id, engine=engine, on=rng.random() < 0.6),
+        lambda: ev.TurnAbandoned(t=t, trajectory=id, turn=0),
+        lambda: ev.PhaseChanged(t=t, phase=rng.choice(["rollout", "training"]), step=0),
+        lambda: Gap(t=t, until=t + rng.randrange(10**8)) if rng.random() < 0.1 else started(t, id),
     ]
     return rng.choice(makers)()
+
+
+def held(t: int, id: str, reason: str) -> ev.Event:
+    return ev.TurnHeld(t=t, trajectory=id, reason=reason)
+
+
+def in_tool(t: int, id: str) -> ev.Event:
+    return ev.ToolStarted(t=t, trajectory=id, turn=0, tool="p")
+
+
+def test_a_busy_engine_whose_turns_all_prefill_again_recomputes() -> None:
+    spent = account(
+        dispatched(0, "a"),
+        dispatched(0, "a", "y"),
+        Recomputing(t=1, trajectory="x", engine="a", on=True),
+        Recomputing(t=3, trajectory="y", engine="a", on=True),
+        Recomputing(t=7, trajectory="x", engine="a", on=False),
+        engines=("a",),
+        end=10,
+    )
+    assert spent == {"a": {Cause.BUSY: 6, Cause.BUSY_RECOMPUTE: 4}}
+
+
+def test_an_engine_that_stands_still_with_turns_is_stalled_and_so_are_those_that_only_wait_for_it() -> None:
+    spent = account(
+        started(0),
+        dispatched(0, "a"),
+        ev.EngineChanged(t=4, engine="a", state="stalled"),
+        ev.EngineChanged(t=9, engine="a", state="ready"),
+        ended(10, "a"),
+        over(10),
+        end=10,
+    )
+    assert spent["a"] == {Cause.STALLED: 5, Cause.BUSY: 5}
+    assert spent["b"] == {Cause.STALLED: 5, Cause.LONG_TAIL: 5}
+
+
+def test_time_of_which_events_are_missing_is_unattributed() -> None:
+    spent = account(dispatched(2, "a"), Gap(t=3, until=8), ended(9, "a"), end=10)
+    assert spent["a"] == {Cause.UNATTRIBUTED: 5, Cause.BUSY: 2, Cause.NO_WORK: 3}
+
+
+def test_an_engine_that_joins_was_down_before() -> None:
+    spent = account(dispatched(4, "c"), ended(6, "c"), end=10)
+    assert spent["c"] == {Cause.DOWN: 4, Cause.BUSY: 2, Cause.NO_WORK: 4}
+
+
+def test_idle_time_says_what_the_next_rule_would_have_called_it() -> None:
+    attribution = Attribution(("a",), 0)
+    for event in (started(0), started(0, "y"), in_tool(0, "x"), ready(0, "y"), held(0, "y", "kv_full")):
+        attribution.take(event)
+    attribution.advance(5)
+    assert attribution.otherwise() == {"a": {Cause.KV_FULL: {Cause.TOOL_WAIT: 5}}}
+
+
+def test_under_fill_is_busy_time_by_the_share_that_was_kept_away_and_by_what_kept_it() -> None:
+    attribution = Attribution(("a",), 0)
+    for event in (dispatched(0, "a"), ready(0, "y"), held(0, "y", "kv_full"), ready(0, "z")):
+        attribution.take(event)
+    attribution.take(ended(9, "a"))
+    assert attribution.under_fill() == {"a": {Cause.KV_FULL: 6}}  # two of three turns for 9 ns
+    assert attribution.held() == {Cause.KV_FULL: 9}
+    assert attribution.batches() == {"a": (9, 1)}
+
+
+def test_a_label_splits_all_time() -> None:
+    attribution = Attribution(("a", "b"), 0)
+    phases = Labels(attribution, "rollout")
+    attribution.take(dispatched(0, "a"))
+    attribution.advance(4)
+    phases.change("training")
+    attribution.take(ended(6, "a"))
+    attribution.advance(7)
+    assert phases.spent() == {
+        "rollout": {Cause.BUSY: 4, Cause.LONG_TAIL: 4},
+        "training": {Cause.BUSY: 2, Cause.LONG_TAIL: 2, Cause.NO_WORK: 2},
+    }
+
+
+def check_sums(
+    attribution: Attribution, stretches: dict[str, list[tuple[Cause, int, int]]], end: int
+) -> None:
+    """Causes sum to the wall, and stretches tile it and say the same."""
+    assert attribution.wall_ns == end
+    for engine, causes in attribution.spent().items():
+        assert sum(causes.values()) == end
+        assert all(isinstance(ns, int) and ns > 0 for ns in causes.values())
+        sums: defaultdict[Cause, int] = defaultdict(int)
+        reached, before = 0, None
+        for cause, since, until in stretches[engine]:
+            assert since == reached < until
+            assert cause is not before
+            sums[cause] += until - since
+            reached, before = until, cause
+        assert reached == end
+        assert sums == causes
+
+
+def play_random(rng: random.Random, count: int, engines: tuple[str, ...]) -> None:
+    stretches: defaultdict[str, list[tuple[Cause, int, int]]] = defaultdict(list)
+    attribution = Attribution(
+        engines, 0, on_interval=lambda e, cause, start, end: stretches[e].append((cause, start, end))
+    )
+    t = 0
+    for _ in range(count):
+        t += rng.choice([0, 1, rng.randrange(10**9)])
+        attribution.take(some_event(rng, t, f"t{rng.randrange(40)}", rng.choice(engines)))
+    attribution.advance(t + 5)
+    attribution.close()
+    check_sums(attribution, stretches, t + 5)
 
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 300))
 def test_the_causes_of_every_engine_sum_to_the_wall_time_exactly(seed: int, count: int) -> None:
-    rng = random.Random(seed)
-    engines = ("a", "b", "c")
-    attribution = Attribution(engines, 0)
-    t = 0
-    for _ in range(count):
-        t += rng.choice([0, 1, rng.randrange(10**9)])
-        attribution.take(some_event(rng, t, f"t{rng.randrange(6)}", rng.choice(engines)))
-    attribution.advance(t + 5)
-    assert attribution.wall_ns == t + 5
-    for causes in attribution.spent().values():
-        assert sum(causes.values()) == t + 5
-        assert all(isinstance(ns, int) and ns > 0 for ns in causes.values())
+    play_random(random.Random(seed), count, ("a", "b", "c"))
+
+
+@pytest.mark.slow
+def test_they_do_so_over_a_million_events_of_eight_engines() -> None:
+    play_random(random.Random(1), 10**6, tuple("abcdefgh"))

@@ -1,0 +1,212 @@
+"""What a fleet and its trajectories are doing at the moment, as far as events have said.
+
+Invariants: any sequence of events is taken, also one with gaps: what contradicts the state replaces it, and
+an engine that is named for the first time has joined the fleet.
+Knows nothing of time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from headway.scheduler.events import (
+    EngineChanged,
+    EngineLoad,
+    Event,
+    PhaseChanged,
+    ToolEnded,
+    ToolStarted,
+    TrajectoryEnded,
+    TrajectoryStarted,
+    TurnAbandoned,
+    TurnDispatched,
+    TurnEnded,
+    TurnHeld,
+    TurnReady,
+)
+
+from .cause import LIFECYCLE, Cause
+
+
+class Gap(Event, frozen=True, kw_only=True):
+    """Events between ``t`` and ``until`` are missing from a record."""
+
+    until: int
+
+
+class Recomputing(Event, frozen=True, kw_only=True):
+    """A running turn begins, or ends, to prefill tokens that were computed before."""
+
+    trajectory: str
+    engine: str
+    on: bool
+
+
+@dataclass
+class EngineActivity:
+    """One engine: the turns that are on it, those of them that recompute, and the length of its own queue."""
+
+    id: str
+    state: str = "ready"
+    turns: set[str] = field(default_factory=set)
+    recomputing: set[str] = field(default_factory=set)
+    queued: int = 0
+    blind: bool = False  # events are missing
+
+    @property
+    def cause(self) -> Cause | None:
+        """What its time goes into; None where it is idle for reasons that lie elsewhere."""
+        if self.blind:
+            return Cause.UNATTRIBUTED
+        if self.state in LIFECYCLE:
+            return LIFECYCLE[self.state]
+        if not self.turns:
+            return None
+        recomputes = self.recomputing and len(self.recomputing) + self.queued >= len(self.turns)
+        return Cause.BUSY_RECOMPUTE if recomputes else Cause.BUSY
+
+
+class Standstill(msgspec.Struct, frozen=True):
+    """Why an idle engine is idle: the first rule that applies, the next one, and how many trajectories the
+    first keeps away, next to those that run."""
+
+    cause: Cause
+    otherwise: Cause
+    away: int
+    running: int
+
+
+class Activity:
+    """Takes events in order."""
+
+    def __init__(self, engines: Iterable[str]) -> None:
+        self.engines = {engine: EngineActivity(engine) for engine in engines}
+        self.waiting: dict[str, Cause] = {}  # ready turns, by trajectory
+        self.on: dict[str, EngineActivity] = {}  # running turns, by trajectory
+        self.tools: dict[str, int] = {}  # calls under way, by trajectory
+        self.live: set[str] = set()
+        self.phase = "idle"
+        self._queues = 0
+        self._moving = 0  # running turns on engines that are not stalled
+
+    def standstill(self) -> Standstill:
+        """Why the engines that are idle are so."""
+        causes: list[tuple[Cause, int]] = []
+        if self.waiting:
+            causes.append((next(iter(self.waiting.values())), len(self.waiting)))
+        if self._queues:
+            causes.append((Cause.IMBALANCE, self._queues))
+        if self.tools:
+            causes.append((Cause.TOOL_WAIT, len(self.tools)))
+        if self.on:
+            causes.append((Cause.LONG_TAIL if self._moving else Cause.STALLED, 0))
+        if (agents := len(self.live) - len(self.waiting) - len(self.on) - len(self.tools)) > 0:
+            causes.append((Cause.AGENT, agents))
+        causes.append((Cause.TRAINING if self.phase == "training" else Cause.NO_WORK, 0))
+        cause, away = causes[0]
+        return Standstill(cause, causes[min(1, len(causes) - 1)][0], away, len(self.on))
+
+    def take(self, event: Event) -> EngineActivity | None:
+        """Let an event change the state; gives the engine that it changed."""
+        match event:
+            case TurnReady():
+                left = self._leave(event.trajectory)
+                self.waiting[event.trajectory] = Cause.DISPATCH_LAG
+                return left
+            case TurnHeld():
+                self.waiting[event.trajectory] = Cause(event.reason)
+            case TurnDispatched():
+                self.waiting.pop(event.trajectory, None)
+                self._leave(event.trajectory)
+                return self._join(event.trajectory, event.engine)
+            case TurnEnded():
+                return self._leave(event.trajectory)
+            case TurnAbandoned():
+                self.waiting.pop(event.trajectory, None)
+                return self._leave(event.trajectory)
+            case ToolStarted():
+                self.tools[event.trajectory] = self.tools.get(event.trajectory, 0) + 1
+            case ToolEnded():
+                self._end_tool(event.trajectory)
+            case TrajectoryStarted():
+                self.live.add(event.trajectory)
+            case TrajectoryEnded():
+                return self._end(event.trajectory)
+            case EngineLoad():
+                return self._load(event)
+            case EngineChanged():
+                return self._change(event)
+            case Recomputing():
+                return self._recompute(event)
+            case PhaseChanged():
+                self.phase = event.phase
+            case _:
+                pass
+        return None
+
+    def lose_sight(self) -> None:
+        """Events are missing from here on."""
+        for engine in self.engines.values():
+            engine.blind = True
+
+    def see_again(self) -> None:
+        """Events are complete again; what they will say takes the place of what was known before."""
+        for engine in self.engines.values():
+            engine.blind = False
+
+    def _engine(self, id: str) -> EngineActivity:
+        return self.engines.setdefault(id, EngineActivity(id))
+
+    def _join(self, trajectory: str, id: str) -> EngineActivity:
+        engine = self._engine(id)
+        engine.turns.add(trajectory)
+        self.on[trajectory] = engine
+        self._moving += engine.state != "stalled"
+        return engine
+
+    def _leave(self, trajectory: str) -> EngineActivity | None:
+        engine = self.on.pop(trajectory, None)
+        if engine is not None:
+            engine.turns.discard(trajectory)
+            engine.recomputing.discard(trajectory)
+            self._moving -= engine.state != "stalled"
+            if not engine.turns:
+                self._queues -= engine.queued
+                engine.queued = 0
+        return engine
+
+    def _end_tool(self, trajectory: str) -> None:
+        calls = self.tools.get(trajectory, 0) - 1
+        if calls > 0:
+            self.tools[trajectory] = calls
+        else:
+            self.tools.pop(trajectory, None)
+
+    def _end(self, trajectory: str) -> EngineActivity | None:
+        self.live.discard(trajectory)
+        self.waiting.pop(trajectory, None)
+        self.tools.pop(trajectory, None)
+        return self._leave(trajectory)
+
+    def _load(self, event: EngineLoad) -> EngineActivity:
+        engine = self._engine(event.engine)
+        queued = event.waiting if engine.turns else 0
+        self._queues += queued - engine.queued
+        engine.queued = queued
+        return engine
+
+    def _change(self, event: EngineChanged) -> EngineActivity:
+        engine = self._engine(event.engine)
+        moving = engine.state != "stalled"
+        engine.state = event.state
+        self._moving += len(engine.turns) * ((engine.state != "stalled") - moving)
+        return engine
+
+    def _recompute(self, event: Recomputing) -> EngineActivity:
+        engine = self._engine(event.engine)
+        if event.on and event.trajectory in engine.turns:
+            engine.recomputing.add(event.trajectory)
+        else:
+            engine.recomputing.discard(event.trajectory)
+        return engine
