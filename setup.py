@@ -7,6 +7,7 @@ setup(
     package_data={
         "headway": ["py.typed"],
         "headway.profiles": ["hardware/*.toml"],
+        "headway.profiles.report": ["web/*"],
         "headway.trainer": ["tiny_policy/*", "recipes/*.toml"],
     },
 )

@@ -39,11 +39,13 @@ async def play(
     *,
     sink: EventSink | None = None,
     limit_s: float = VIRTUAL_LIMIT_S,
+    name_blocks: bool = False,
 ) -> Result:
     """Begin every group when the workload says, and wait for the last.
 
     ``sink`` also takes every event; ``limit_s`` is the most that a turn, its wait inside the engine included,
-    or an agent's tools may take. Raises ``HeadwayError`` naming the first trajectory that failed.
+    or an agent's tools may take; ``name_blocks`` is the scheduler's. Raises ``HeadwayError`` naming the first
+    trajectory that failed.
     """
     workload.check()
     lengths = TurnLengths(workload)
@@ -58,6 +60,7 @@ async def play(
         episodes=EpisodeConfig(max_context=workload.max_context, agent_timeout_s=limit_s),
         turns=TurnConfig(timeout_s=limit_s),
         sink=measures,
+        name_blocks=name_blocks,
     )
     try:
         await _run_all(scheduler, workload)

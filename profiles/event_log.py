@@ -19,7 +19,7 @@ from headway.jsonl import JsonLines
 from headway.scheduler import events
 
 from .activity import Gap
-from .gpu.sample import GpuSample
+from .gpu.sample import GpuFound, GpuSample
 
 VERSION = 2
 READABLE = (1, 2)  # without marks before 2
@@ -41,6 +41,8 @@ AnyEvent = (
     | events.ToolStarted
     | events.ToolEnded
     | events.PhaseChanged
+    | events.Noted
+    | GpuFound
     | GpuSample
 )
 

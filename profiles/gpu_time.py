@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from headway.scheduler.events import EngineStarted
 
 from .attribution import Attribution
+from .gpu.coverage import coverage
 from .gpu.sample import GpuSample
+from .profile import GpuProfile
+from .survey import Survey
 
 _BUSY = 0.1  # of SMs, on a GPU whose engines all claim to be idle
 _WORTH_A_LINE = 0.01  # of the time
@@ -24,6 +27,26 @@ class _Gpu:
     seen: int = 0  # ns that samples cover
     unexplained: int = 0  # ns of SM time with no engine busy
     foreign: dict[int, int] = field(default_factory=dict)  # ns by process
+
+
+def gpu_profiles(survey: Survey, *, start: int, end: int) -> list[GpuProfile]:
+    """How each GPU was sampled, and how active it was in all."""
+    profiles: list[GpuProfile] = []
+    for told in coverage(survey.samples, start=start, end=end):
+        found = survey.gpus.get(told.gpu)
+        active = [(s.sm, s.span_ns) for s in survey.samples if s.gpu == told.gpu and s.sm is not None]
+        seen = sum(span for _, span in active)
+        profiles.append(
+            GpuProfile(
+                id=told.gpu,
+                name=found.name if found else "",
+                measure=(found.measure if found else None) or "not measured",
+                resolution_s=told.resolution_s,
+                coverage=told.share,
+                sm_mean=sum(sm * span for sm, span in active) / seen if seen else None,
+            )
+        )
+    return profiles
 
 
 class GpuTime:

@@ -54,6 +54,18 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
+class GpuProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU whose counters were sampled: how its activity is measured, how finely (the median distance of
+    samples), and which share of the wall the samples cover."""
+
+    id: str
+    name: str
+    measure: str
+    resolution_s: float | None
+    coverage: float
+    sm_mean: float | None
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that cost time: its ``cause``, the engine time that it cost, what was seen, and the lever.
 
@@ -94,6 +106,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     held: Causes
     findings: list[Finding]
     slowest: list[Life]
+    gpus: list[GpuProfile] = []
     contradictions: list[str] = []
     notes: list[str] = []
 

@@ -18,7 +18,7 @@ from .cause import Cause
 from .event_log import Header, Reader
 from .findings import find
 from .gpu.sample import GpuSample
-from .gpu_time import GpuTime
+from .gpu_time import GpuTime, gpu_profiles
 from .lives import Lives
 from .profile import Causes, EngineProfile, Profile
 from .survey import StageChanged, Survey, in_time
@@ -92,6 +92,7 @@ class Profiler:
             held=held,
             findings=find(engines, self._attribution.wall_ns, held, dict(self._lives.spent)),
             slowest=self._lives.slowest(end),
+            gpus=gpu_profiles(self._survey, start=self._header.t, end=end),
             contradictions=self._gpus.contradictions(),
             notes=list(notes),
         )
@@ -169,7 +170,8 @@ def profile_log(
             sink.emit(event)
         if number % 10_000 == 0:
             on_progress(number)
-    return profiler.profile(str(path), end=reader.end, complete=reader.closed, notes=_notes(reader))
+    notes = [*_notes(reader), *survey.notes]
+    return profiler.profile(str(path), end=reader.end, complete=reader.closed, notes=notes)
 
 
 def _notes(reader: Reader) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Literal
 from headway.scheduler.events import (
     EngineStarted,
     Event,
+    Noted,
     TrajectoryEnded,
     TrajectoryStarted,
     TurnDispatched,
@@ -23,7 +24,7 @@ from headway.scheduler.events import (
 )
 
 from .activity import Recomputing
-from .gpu.sample import GpuSample
+from .gpu.sample import GpuFound, GpuSample
 
 Stage = Literal["outside", "ramp", "steady", "drain"]
 
@@ -62,7 +63,9 @@ class Survey:
         self._known: dict[str, int] = {}  # tokens computed so far, by trajectory
         self._dispatched: dict[str, int] = {}
         self._recomputing: list[Recomputing] = []
-        self._samples: list[GpuSample] = []
+        self.gpus: dict[str, GpuFound] = {}
+        self.samples: list[GpuSample] = []
+        self.notes: dict[str, None] = {}  # in order, each once
         self._end = 0
 
     def emit(self, event: Event) -> None:
@@ -83,8 +86,12 @@ class Survey:
                 self._take_turn(event)
             case TrajectoryEnded():
                 self._take_end(event)
+            case GpuFound():
+                self.gpus[event.gpu] = event
             case GpuSample():
-                self._samples.append(event)
+                self.samples.append(event)
+            case Noted():
+                self.notes[event.text] = None
             case _:
                 pass
 
@@ -93,7 +100,7 @@ class Survey:
         stages = list(self._stages)
         if self._wave is not None:
             stages += self._wave.stages(self._end)
-        return sorted([*stages, *self._recomputing, *self._samples], key=lambda event: event.t)
+        return sorted([*stages, *self._recomputing, *self.samples], key=lambda event: event.t)
 
     def _take_turn(self, event: TurnEnded) -> None:
         if self._wave is not None:

@@ -164,6 +164,12 @@ class ToolEnded(Event, frozen=True, kw_only=True):
     status: str
 
 
+class Noted(Event, frozen=True, kw_only=True):
+    """A line for whoever reads the record: something that could not be recorded, and why."""
+
+    text: str
+
+
 class PhaseChanged(Event, frozen=True, kw_only=True):
     """The job around the rollouts is in another phase."""
 

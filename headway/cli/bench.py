@@ -206,6 +206,29 @@ def scheduling(
 
 
 @app.command()
+def recording(
+    pairs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Runs with recording, and as many without.")
+    ] = 8,
+    engines: Annotated[int, typer.Option(min=1, metavar="N", help="vLLM engines, of a small model.")] = 2,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", callback=writable, help="Also write every figure here."),
+    ] = None,
+) -> None:
+    """Measure what it costs to record a run: tokens a second with and without, on real vLLM engines.
+
+    The same workload is played again and again on engines that stay up, in pairs of one run that is recorded
+    as headway records (event log, attribution, block names, the engines' pulse) and one that is not, in an
+    order drawn by lot. Then the processor time of an event is measured on the events of such a run. About
+    half a minute a pair on two cores; keep the machine free of other work.
+    """
+    from .bench_recording import run_recording
+
+    run_recording(pairs=pairs, engines=engines, json_file=json, console=Console())
+
+
+@app.command()
 def sandbox(
     executors: Annotated[
         str | None,

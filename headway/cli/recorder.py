@@ -54,6 +54,11 @@ class Recorder:
         """What has to be flushed now and then, and closed."""
         return [] if self.log is None else [self.log]
 
+    def close(self) -> None:
+        """Close the log, if there is one."""
+        for file in self.files:
+            file.close()
+
     def total(self) -> tuple[Spent, int]:
         """Nanoseconds by engine and cause since the start, and the wall time that each engine's sum to."""
         self._attribution.advance(now_ns())

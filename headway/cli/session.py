@@ -34,6 +34,7 @@ from headway.scheduler.events import EngineChanged, EngineStarted, EventSink, no
 from headway.scheduler.pulse import Pulse
 
 from .config import SessionConfig, ToolKind
+from .gpu_counters import GpuCounters
 
 _Tool = type[PythonTool] | type[PythonSessionTool] | type[StandardIOTool]
 _TOOLS: dict[ToolKind, _Tool] = {
@@ -145,7 +146,8 @@ async def open_session(
         for id in engine_ids(config):
             sink.emit(EngineChanged(t=now_ns(), engine=id, state="starting"))
         async with fleet:
-            for started in _facts(config, fleet):
+            gpus = GpuCounters(config.profile, sink, wanted=engine_gpus(config) > 0)
+            for started in _facts(config, fleet, gpus):
                 sink.emit(started)
             tools = [_TOOLS[config.sandbox.tool](sandbox, limits)]
 
@@ -172,7 +174,7 @@ async def open_session(
             )
             try:
                 infos = [engine.info for engine in fleet.engines]
-                async with pulse.watching(fleet.engines):
+                async with pulse.watching(fleet.engines), gpus.sampling():
                     yield Session(scheduler, infos, chat, sandbox.tier, make_agent)
             finally:
                 await asyncio.shield(scheduler.close())
@@ -180,7 +182,7 @@ async def open_session(
                     sink.emit(EngineChanged(t=now_ns(), engine=id, state="stopped"))
 
 
-def _facts(config: SessionConfig, fleet: Fleet) -> Iterator[EngineStarted]:
+def _facts(config: SessionConfig, fleet: Fleet, gpus: GpuCounters) -> Iterator[EngineStarted]:
     """What every engine of a fleet that has started is made of."""
     for engine in fleet.engines:
         info = engine.info
@@ -194,7 +196,7 @@ def _facts(config: SessionConfig, fleet: Fleet) -> Iterator[EngineStarted]:
             block_size=info.block_size,
             max_context=info.max_context,
             max_num_seqs=config.engines.max_num_seqs,
-            gpus=list(fleet.devices[info.id]),
+            gpus=gpus.names(fleet.devices[info.id]),
             pids=[engine.pid, *(child.pid for child in psutil.Process(engine.pid).children(recursive=True))],
         )
 

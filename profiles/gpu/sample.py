@@ -32,6 +32,14 @@ class GpuSample(Event, frozen=True, kw_only=True, omit_defaults=True):
     pids: list[int] | None = None
 
 
+class GpuFound(Event, frozen=True, kw_only=True):
+    """A GPU whose counters are sampled from now on; ``measure`` is that of ``GpuFacts``."""
+
+    gpu: str
+    name: str
+    measure: Measure | None = None
+
+
 class GpuFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU: ``id`` is its UUID, or else its PCI address, and ``index`` the driver's number for it.
 
