@@ -87,7 +87,7 @@ class TrajectoryEnded(Event, frozen=True, kw_only=True):
 
 
 class TurnReady(Event, frozen=True, kw_only=True):
-    """A trajectory wants its next turn; ``context`` tokens go in.
+    """A trajectory wants its next turn; ``context`` tokens go in, and at most ``limit`` come out.
 
     ``blocks`` names the whole blocks of 64 tokens that its context has gained since its last turn: a name
     stands for all tokens up to there, so equal names are a common prefix. Empty where none are recorded.
@@ -96,6 +96,7 @@ class TurnReady(Event, frozen=True, kw_only=True):
     trajectory: str
     turn: int
     context: int
+    limit: int = 0
     blocks: list[str] = []
 
 

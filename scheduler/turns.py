@@ -97,7 +97,9 @@ class Turns:
     async def _attempt(self, episode: Episode, max_tokens: int) -> Turn:
         id, turn, context = episode.id, len(episode.turns), len(episode.tokens)
         blocks = self._block_names.new(id, episode.tokens) if self._block_names else []
-        self._sink.emit(TurnReady(t=now_ns(), trajectory=id, turn=turn, context=context, blocks=blocks))
+        self._sink.emit(
+            TurnReady(t=now_ns(), trajectory=id, turn=turn, context=context, limit=max_tokens, blocks=blocks)
+        )
         try:
             engine = await self._place(episode, max_tokens)
             self._note_load(engine)

@@ -18,6 +18,7 @@ from .eval import evaluate
 from .output_file import writable
 from .sandbox import app as sandbox_app
 from .sft import sft
+from .trace import app as trace_app
 from .transcripts import transcripts
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 app.add_typer(bench_app, name="bench")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(trace_app, name="trace")
 app.command()(calibrate)
 app.command("eval")(evaluate)
 app.command()(transcripts)

@@ -9,8 +9,9 @@ from headway.engine.simulated.hardware import Hardware
 
 from ..bound import Bound, lower_bound
 from ..pressure import pressure_of
-from ..recorded_sessions import TooLong, load_recorded
 from ..small_suites import suite_maker
+from ..traces.options import TooLong
+from ..traces.sessions import load_recorded
 from ..workload import Workload
 
 TRACE = "trace"

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import msgspec
@@ -5,8 +6,10 @@ import pytest
 
 from headway.engine.simulated.hardware import Hardware, StepTime
 from headway.errors import InputError
-from headway.profiles.recorded_sessions import load_recorded
+from headway.profiles.traces.sessions import load_recorded, read_sessions, sessions_of
 from headway.profiles.workload import ScriptedTurn
+
+from .logs import WORKLOAD
 
 HARDWARE = Hardware(
     name="test",
@@ -69,7 +72,7 @@ def test_or_it_is_scaled(tmp_path: Path) -> None:
     workload = load(write(tmp_path, PLAIN), groups=1, max_context=420, too_long="scale")
     workload.check()
     assert [turn.generated for turn in workload.groups[0].scripts[0].turns] == [10, 15, 20]
-    assert "scaled to 420 tokens" in workload.notes
+    assert "scaled to contexts of 420 tokens" in workload.notes
 
 
 def test_as_many_sessions_are_taken_as_the_pressure_asks_for(tmp_path: Path) -> None:
@@ -99,5 +102,45 @@ def test_a_broken_line_is_named(tmp_path: Path, line: bytes, fault: str) -> None
 
 
 def test_a_file_without_a_session_of_two_turns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no session has two turns within 510 tokens"):
-        load(write(tmp_path, PLAIN), max_context=510)
+    with pytest.raises(InputError, match="no session has two turns within 600 tokens"):
+        load(write(tmp_path, PLAIN), max_context=600)
+
+
+def test_a_trace_is_read_as_long_as_it_was_recorded(tmp_path: Path) -> None:
+    workload = read_sessions(write(tmp_path, PLAIN, {**PLAIN, "id": "b", "system_tokens": 10}))
+    workload.check()
+    assert workload.system == 70
+    assert [group.prompt for group in workload.groups] == [430, 430]
+    assert workload.groups[0].scripts[0].turns == [
+        ScriptedTurn(20, 5.5, 180),
+        ScriptedTurn(30, 800.0, 70),
+        ScriptedTurn(40),
+    ]
+    assert "waits include people" in workload.notes
+
+
+def test_a_longest_turn_leaves_the_context_as_it_was(tmp_path: Path) -> None:
+    [group] = read_sessions(write(tmp_path, PLAIN), turn_limit=5).groups
+    assert [(turn.generated, turn.observed) for turn in group.scripts[0].turns] == [(5, 195), (5, 95), (5, 0)]
+
+
+def test_sessions_that_were_written_are_read_as_the_same_lengths_and_waits(tmp_path: Path) -> None:
+    written = list(sessions_of(WORKLOAD))
+    assert [session.id for session in written] == ["g1.0", "g1.1", "g1.2", "g2.0", "g2.1"]
+    assert [turn.prefix_hit for turn in written[0].turns] == [0, 64, 128]
+    assert [turn.stop for turn in written[0].turns] == ["tool_use", "tool_use", "end_turn"]
+    read = read_sessions(write(tmp_path, *written))
+    assert [group.prompt for group in read.groups] == [100, 100, 100, 60, 60]
+    assert [s for group in read.groups for s in group.scripts] == [
+        s for group in WORKLOAD.groups for s in group.scripts
+    ]
+
+
+def test_a_compressed_file_reads_the_same(tmp_path: Path) -> None:
+    plain = write(tmp_path, PLAIN)
+    compressed = tmp_path / "sessions.jsonl.gz"
+    compressed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_sessions(compressed).groups == read_sessions(plain).groups
+    compressed.write_bytes(compressed.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"sessions.jsonl.gz: ends within line"):
+        read_sessions(compressed)
