@@ -20,7 +20,7 @@ _LEVERS: dict[Cause, str] = {
     Cause.UNATTRIBUTED: "the record has holes: keep event logs on a disk that does not lose writes",
     Cause.STARTUP: "start-up is paid once a run: longer runs, or engines that stay up between runs",
     Cause.WEIGHT_SYNC: 'hand weights over from GPU to GPU ([trainer] weights = "nccl"), or less often',
-    Cause.DOWN: "look into logs/ for why engines ended",
+    Cause.DOWN: "engines were stopped, or ended by themselves: logs/ says why, where it was not meant",
     Cause.STALLED: "an engine takes no steps: look at its log and GPU, and at who pauses it",
     Cause.KV_FULL: "more KV cache an engine (kv_tokens, gpu_memory_utilization, fp8 KV), more engines, "
     "shorter contexts, or fewer trajectories at once",

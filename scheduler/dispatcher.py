@@ -204,7 +204,8 @@ class Dispatcher:
 
     def wake_at(self) -> float | None:
         """When ``wake`` is to be called, on the clock's time; None: not before the next event."""
-        return self._policy.wake_at(self.fleet)
+        at = self._policy.wake_at(self.fleet)
+        return None if at is None else float(at)  # policies compute with numpy, whose floats are no JSON
 
     def wake(self) -> list[Decision]:
         """Let the policy act on the passing of time alone."""

@@ -16,6 +16,8 @@ from .curves import curves
 from .entropy import entropy
 from .eval import evaluate
 from .output_file import writable
+from .profile import profile
+from .replay import replay
 from .sandbox import app as sandbox_app
 from .sft import sft
 from .trace import app as trace_app
@@ -44,6 +46,8 @@ app.command()(transcripts)
 app.command()(entropy)
 app.command()(sft)
 app.command()(curves)
+app.command()(replay)
+app.command()(profile)
 
 
 class Resume(StrEnum):
@@ -174,6 +178,7 @@ def rollout(
         Path | None,
         typer.Option(metavar="FILE.jsonl", callback=writable, help="Also write the event log here."),
     ] = None,
+    metrics_port: options.MetricsPort = None,
     text: Annotated[
         bool, typer.Option("--text", help="Add each rollout's transcript to its record.")
     ] = False,
@@ -201,6 +206,7 @@ def rollout(
         top_p=top_p,
         max_turns=max_turns,
         max_turn_tokens=max_turn_tokens,
+        metrics_port=metrics_port,
     )
     job = RolloutJob(
         tasks=tasks,

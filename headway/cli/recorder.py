@@ -7,7 +7,11 @@ from pathlib import Path
 
 from headway.profiles.attribution import Attribution, Cause
 from headway.profiles.event_log import EventLog, Header
+from headway.profiles.live.gauges import Gauges
+from headway.profiles.live.metrics_endpoint import serve_metrics
 from headway.scheduler.events import Event, EventSink, now_ns
+
+from .runtime import Flushable
 
 Spent = dict[str, dict[Cause, int]]
 
@@ -15,7 +19,8 @@ Spent = dict[str, dict[Cause, int]]
 class Recorder:
     """An event sink. ``lap`` says where the engines' time went since the last lap.
 
-    Without a ``path`` there is no log.
+    Without a ``path`` there is no log; with a ``metrics_port`` Prometheus is served there. Raises
+    ``HeadwayError`` where the file or the port cannot be had.
     """
 
     def __init__(
@@ -26,6 +31,7 @@ class Recorder:
         model: str,
         policy: str,
         watchers: Sequence[EventSink] = (),
+        metrics_port: int | None = None,
     ) -> None:
         start = now_ns()
         header = Header(
@@ -38,7 +44,9 @@ class Recorder:
         )
         self.log = EventLog(path, header) if path is not None else None
         self._attribution = Attribution(engines, start)
-        self._watchers = watchers
+        gauges = Gauges(self._attribution)
+        self._endpoint = None if metrics_port is None else serve_metrics(gauges, port=metrics_port)
+        self._watchers = watchers if self._endpoint is None else [gauges, *watchers]
         self._lap: tuple[Spent, int] = ({}, 0)
 
     def emit(self, event: Event) -> None:
@@ -50,9 +58,9 @@ class Recorder:
             watcher.emit(event)
 
     @property
-    def files(self) -> list[EventLog]:
+    def files(self) -> list[Flushable]:
         """What has to be flushed now and then, and closed."""
-        return [] if self.log is None else [self.log]
+        return [each for each in (self.log, self._endpoint) if each is not None]
 
     def close(self) -> None:
         """Close the log, if there is one."""

@@ -131,7 +131,13 @@ async def _roll_out(
     chat: Chat | None = None
     with _engine_logs(summary) as logs, _progress(console) as progress:
         bar = progress.add_task("starting engines", total=sum(missing.values()))
-        recorder = Recorder(job.events, engines=engine_ids(config), model=config.model, policy=config.policy)
+        recorder = Recorder(
+            job.events,
+            engines=engine_ids(config),
+            model=config.model,
+            policy=config.policy,
+            metrics_port=config.profile.metrics_port,
+        )
         records = JsonLines(job.out, append=job.out.exists())
 
         def on_rollout(rollout: Rollout) -> None:

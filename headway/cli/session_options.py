@@ -43,6 +43,10 @@ Temperature = Annotated[float, typer.Option(min=0.0, help="Of sampling.")]
 TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of sampling.")]
 DeviceName = Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="What the engines run on.")]
 TensorParallel = Annotated[int, typer.Option(min=1, metavar="N", help="GPUs of one engine.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, metavar="PORT", help="Serve the figures to Prometheus, on the loopback."),
+]
 Json = Annotated[
     Path | None,
     typer.Option(
@@ -68,6 +72,7 @@ def session_config(
     top_p: float,
     max_turns: int,
     max_turn_tokens: int,
+    metrics_port: int | None = None,
 ) -> "SessionConfig":
     """Return the struct; raises ``InputError`` for what no option may be."""
     from typing import get_args
@@ -77,7 +82,7 @@ def session_config(
     from headway.engine.config import Device
     from headway.scheduler import AgentLimits
 
-    from .config import EnginesConfig, SamplingConfig, SessionConfig
+    from .config import EnginesConfig, ProfileConfig, SamplingConfig, SessionConfig
 
     if device not in get_args(Device):
         raise InputError(f"--device {device}: choose one of {', '.join(get_args(Device))}")
@@ -97,4 +102,5 @@ def session_config(
         ),
         sampling=sampling,
         agent=AgentLimits(max_turns=max_turns, max_turn_tokens=max_turn_tokens),
+        profile=ProfileConfig(metrics_port=metrics_port),
     )

@@ -98,7 +98,12 @@ async def _train(
     held_out = held_out_tasks(data.held_out, config.evaluation.tasks, data.format)
     view = View(console, config, folder)
     recorder = Recorder(
-        folder.events, engines=engine_ids(config), model=config.model, policy=config.policy, watchers=[view]
+        folder.events,
+        engines=engine_ids(config),
+        model=config.model,
+        policy=config.policy,
+        watchers=[view],
+        metrics_port=config.profile.metrics_port,
     )
     rollouts = JsonLines(folder.rollouts, append=True)
     held = contextlib.ExitStack()

@@ -1,15 +1,21 @@
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from headway.engine import Request
 from headway.engine.simulated import SimulatedEngine
 from headway.engine.simulated.hardware import Hardware, StepTime
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, InputError
 from headway.profiles.closed_loop import distinct, play
+from headway.profiles.event_log import EventLog, Header, Reader
+from headway.profiles.hardware_profiles import load_hardware
 from headway.profiles.loop_result import prefill_needed
+from headway.profiles.small_suites import make_small_suite
 from headway.profiles.virtual_time import run_virtual
 from headway.profiles.workload import Script, ScriptedGroup, ScriptedTurn, Workload
 from headway.scheduler import make_policy
-from headway.scheduler.events import Event, TurnEnded
+from headway.scheduler.events import Event, TrajectoryEnded, TrajectoryStarted, TurnEnded
 from headway.scheduler.policies import NAMES
 
 HARDWARE = Hardware(
@@ -103,3 +109,45 @@ def test_made_up_tokens_differ_between_things_and_are_in_any_vocabulary() -> Non
     assert len({tuple(tokens) for tokens in things}) == len(things)
     assert all(1 <= token <= 499 for tokens in things for token in tokens)
     assert distinct(3, 1, 2, 3) == distinct(40, 1, 2, 3)[:3]
+
+
+def test_a_workload_that_makes_trajectories_wait_can_be_recorded(tmp_path: Path) -> None:
+    hardware = load_hardware("cpu-tiny")
+    work = make_small_suite(
+        "swe", seed=0, hardware=hardware, engines=2, kv_tokens=hardware.kv_tokens, pressure=2.0, groups=None
+    )
+    engines = [SimulatedEngine(hardware, id=f"e{n}") for n in range(2)]
+    log = EventLog(
+        tmp_path / "events.jsonl", Header(t=0, wall_ns=0, engines=["e0", "e1"], model="m", policy="headroom")
+    )
+    run_virtual(play(work, engines, make_policy("headroom"), sink=log))
+    log.close()
+    events = list(Reader(tmp_path / "events.jsonl"))
+    assert sum(isinstance(event, TurnEnded) for event in events) == sum(
+        len(script.turns) for group in work.groups for script in group.scripts
+    )
+
+
+def test_groups_begin_when_others_have_completed() -> None:
+    sink = Kept()
+    chain = msgspec.structs.replace(
+        WORKLOAD,
+        groups=[
+            ScriptedGroup(100, [SHORT]),
+            ScriptedGroup(100, [LONG]),
+            ScriptedGroup(60, [SHORT], after=1, delay_s=3.0),
+            ScriptedGroup(60, [SHORT], after=3),
+        ],
+    )
+    run(chain, "headroom", sink=sink)
+    began = {e.group: e.t for e in sink.events if isinstance(e, TrajectoryStarted)}
+    ended = {e.trajectory[:2]: e.t for e in sink.events if isinstance(e, TrajectoryEnded)}
+    assert began["g1"] == began["g2"] == 0
+    assert began["g3"] == pytest.approx(min(ended["g1"], ended["g2"]) + 3 * 10**9)
+    assert began["g4"] == max(ended["g1"], ended["g2"], ended["g3"])
+
+
+def test_a_workload_whose_groups_wait_for_each_other_is_refused() -> None:
+    work = msgspec.structs.replace(WORKLOAD, groups=[ScriptedGroup(100, [SHORT], after=1)])
+    with pytest.raises(InputError, match="1 groups have to complete before the next one begins"):
+        work.check()
