@@ -112,11 +112,11 @@ def test_made_up_tokens_differ_between_things_and_are_in_any_vocabulary() -> Non
 
 
 def test_a_workload_that_makes_trajectories_wait_can_be_recorded(tmp_path: Path) -> None:
-    hardware = load_hardware("cpu-tiny")
+    hardware = load_hardware("h100-14b")
     work = make_small_suite(
-        "swe", seed=0, hardware=hardware, engines=2, kv_tokens=hardware.kv_tokens, pressure=2.0, groups=None
+        "swe", seed=0, hardware=hardware, engines=2, kv_tokens=20000, pressure=2.0, groups=None
     )
-    engines = [SimulatedEngine(hardware, id=f"e{n}") for n in range(2)]
+    engines = [SimulatedEngine(hardware, id=f"e{n}", kv_tokens=20000) for n in range(2)]
     log = EventLog(
         tmp_path / "events.jsonl", Header(t=0, wall_ns=0, engines=["e0", "e1"], model="m", policy="headroom")
     )
