@@ -28,6 +28,8 @@ from headway.scheduler.events import (
 
 from .cause import LIFECYCLE, Cause
 
+_CAUSES = {str(cause): cause for cause in Cause}
+
 
 class Gap(Event, frozen=True, kw_only=True):
     """Events between ``t`` and ``until`` are missing from a record."""
@@ -115,7 +117,7 @@ class Activity:
                 self.waiting[event.trajectory] = Cause.DISPATCH_LAG
                 return left
             case TurnHeld():
-                self.waiting[event.trajectory] = Cause(event.reason)
+                self.waiting[event.trajectory] = _CAUSES.get(event.reason, Cause.HELD)
             case TurnDispatched():
                 self.waiting.pop(event.trajectory, None)
                 self._leave(event.trajectory)

@@ -22,6 +22,7 @@ class Cause(StrEnum):
     AFFINITY_HOLD = "affinity_hold"  # a turn is ready, and waits for another engine
     BARRIER = "barrier"  # a turn is ready, and the policy lets all take a turn together
     TICK = "tick"  # a turn is ready, and the policy decides at fixed times only
+    HELD = "held"  # a turn is ready, and the policy holds it back for a reason of its own
     DISPATCH_LAG = "dispatch_lag"  # a turn is ready, and the scheduler was late
     IMBALANCE = "imbalance"  # another engine queues turns of its own
     TOOL_WAIT = "tool_wait"  # live trajectories are in tools

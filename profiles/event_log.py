@@ -75,6 +75,7 @@ class EventLog:
         self._lines = JsonLines(path)
         self._lines.add(header)
         self._t = header.t
+        self._loop = _running_loop()
         self._events = 0
         self._marked = 0
         self._lines.flush()
@@ -99,7 +100,8 @@ class EventLog:
         self._lines.close()
 
     def _mark(self, *, last: bool = False) -> None:
-        self._t = max(self._t, _now() or self._t)
+        if self._loop is not None and self._loop is _running_loop():  # another one has another clock
+            self._t = max(self._t, events.now_ns())
         self._lines.add(Mark(t=self._t, events=self._events, last=last))
         self._marked = self._events
 
@@ -188,10 +190,8 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if compressed else file
 
 
-def _now() -> int | None:
-    """The time on the running loop's clock."""
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         return None
-    return events.now_ns()

@@ -29,6 +29,7 @@ _LEVERS: dict[Cause, str] = {
     "(headroom does where it pays)",
     Cause.BARRIER: "the policy lets all trajectories take a turn together: take one without a barrier",
     Cause.TICK: "the policy decides at fixed times only: shorten its period, or take one that acts on events",
+    Cause.HELD: "the policy holds turns back for reasons of its own: ask it, or take another",
     Cause.DISPATCH_LAG: "our own fault: the scheduler acted late; its process needs a core of its own, and "
     "agents must not block the event loop",
     Cause.IMBALANCE: "one engine queues while another idles: take a policy that places by load",

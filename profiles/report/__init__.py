@@ -1,0 +1,1 @@
+"""What a profile looks like: one HTML page (``page``), and a trace for Perfetto (``perfetto``)."""
