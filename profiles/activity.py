@@ -5,7 +5,7 @@ an engine that is named for the first time has joined the fleet.
 Knows nothing of time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -35,6 +35,13 @@ class Gap(Event, frozen=True, kw_only=True):
     """Events between ``t`` and ``until`` are missing from a record."""
 
     until: int
+
+
+class Vanished(Event, frozen=True, kw_only=True):
+    """A trajectory of which events are missing is not where it was; it is over where it is not ``live``."""
+
+    trajectory: str
+    live: bool
 
 
 class Recomputing(Event, frozen=True, kw_only=True):
@@ -84,11 +91,13 @@ class Activity:
 
     def __init__(self, engines: Iterable[str]) -> None:
         self.engines = {engine: EngineActivity(engine) for engine in engines}
-        self.waiting: dict[str, Cause] = {}  # ready turns, by trajectory
+        self.waiting: set[str] = set()  # trajectories whose turns are ready
         self.on: dict[str, EngineActivity] = {}  # running turns, by trajectory
         self.tools: dict[str, int] = {}  # calls under way, by trajectory
         self.live: set[str] = set()
         self.phase = "idle"
+        self.held: Cause | None = None  # what the scheduler said last of why ready turns wait
+        self._occupied = 0  # engines with turns
         self._queues = 0
         self._moving = 0  # running turns on engines that are not stalled
 
@@ -96,8 +105,8 @@ class Activity:
         """Why the engines that are idle are so."""
         causes: list[tuple[Cause, int]] = []
         if self.waiting:
-            causes.append((next(iter(self.waiting.values())), len(self.waiting)))
-        if self._queues:
+            causes.append((self.held or Cause.DISPATCH_LAG, len(self.waiting)))
+        if self._queues and self._occupied < len(self.engines):
             causes.append((Cause.IMBALANCE, self._queues))
         if self.tools:
             causes.append((Cause.TOOL_WAIT, len(self.tools)))
@@ -107,25 +116,27 @@ class Activity:
             causes.append((Cause.AGENT, agents))
         causes.append((Cause.TRAINING if self.phase == "training" else Cause.NO_WORK, 0))
         cause, away = causes[0]
-        return Standstill(cause, causes[min(1, len(causes) - 1)][0], away, len(self.on))
+        running = len(self.on) - (self._queues if cause is Cause.IMBALANCE else 0)
+        return Standstill(cause, causes[min(1, len(causes) - 1)][0], away, running)
 
-    def take(self, event: Event) -> EngineActivity | None:
-        """Let an event change the state; gives the engine that it changed."""
+    def take(self, event: Event) -> Sequence[EngineActivity]:
+        """Let an event change the state; gives the engines that it changed."""
         match event:
             case TurnReady():
                 left = self._leave(event.trajectory)
-                self.waiting[event.trajectory] = Cause.DISPATCH_LAG
+                self.waiting.add(event.trajectory)
                 return left
             case TurnHeld():
-                self.waiting[event.trajectory] = _CAUSES.get(event.reason, Cause.HELD)
+                self.waiting.add(event.trajectory)
+                self.held = _CAUSES.get(event.reason, Cause.HELD)
             case TurnDispatched():
-                self.waiting.pop(event.trajectory, None)
-                self._leave(event.trajectory)
-                return self._join(event.trajectory, event.engine)
+                self._wait_no_more(event.trajectory)
+                left = self._leave(event.trajectory)
+                return [*left, self._join(event.trajectory, event.engine)]
             case TurnEnded():
                 return self._leave(event.trajectory)
             case TurnAbandoned():
-                self.waiting.pop(event.trajectory, None)
+                self._wait_no_more(event.trajectory)
                 return self._leave(event.trajectory)
             case ToolStarted():
                 self.tools[event.trajectory] = self.tools.get(event.trajectory, 0) + 1
@@ -135,17 +146,22 @@ class Activity:
                 self.live.add(event.trajectory)
             case TrajectoryEnded():
                 return self._end(event.trajectory)
+            case Vanished():
+                left = self._end(event.trajectory)
+                if event.live:
+                    self.live.add(event.trajectory)
+                return left
             case EngineLoad():
-                return self._load(event)
+                return [self._load(event)]
             case EngineChanged():
-                return self._change(event)
+                return [self._change(event)]
             case Recomputing():
-                return self._recompute(event)
+                return [self._recompute(event)]
             case PhaseChanged():
                 self.phase = event.phase
             case _:
                 pass
-        return None
+        return ()
 
     def lose_sight(self) -> None:
         """Events are missing from here on."""
@@ -153,30 +169,40 @@ class Activity:
             engine.blind = True
 
     def see_again(self) -> None:
-        """Events are complete again; what they will say takes the place of what was known before."""
+        """Events are complete again; an engine whose change of state may be missing counts as ready."""
         for engine in self.engines.values():
             engine.blind = False
+            if engine.state in ("starting", "weight_sync", "stalled"):
+                self._change(EngineChanged(t=0, engine=engine.id, state="ready"))
 
     def _engine(self, id: str) -> EngineActivity:
         return self.engines.setdefault(id, EngineActivity(id))
 
     def _join(self, trajectory: str, id: str) -> EngineActivity:
         engine = self._engine(id)
+        self._occupied += not engine.turns
         engine.turns.add(trajectory)
         self.on[trajectory] = engine
         self._moving += engine.state != "stalled"
         return engine
 
-    def _leave(self, trajectory: str) -> EngineActivity | None:
+    def _leave(self, trajectory: str) -> Sequence[EngineActivity]:
         engine = self.on.pop(trajectory, None)
-        if engine is not None:
-            engine.turns.discard(trajectory)
-            engine.recomputing.discard(trajectory)
-            self._moving -= engine.state != "stalled"
-            if not engine.turns:
-                self._queues -= engine.queued
-                engine.queued = 0
-        return engine
+        if engine is None:
+            return ()
+        engine.turns.discard(trajectory)
+        engine.recomputing.discard(trajectory)
+        self._moving -= engine.state != "stalled"
+        if not engine.turns:
+            self._occupied -= 1
+            self._queues -= engine.queued
+            engine.queued = 0
+        return (engine,)
+
+    def _wait_no_more(self, trajectory: str) -> None:
+        self.waiting.discard(trajectory)
+        if not self.waiting:
+            self.held = None
 
     def _end_tool(self, trajectory: str) -> None:
         calls = self.tools.get(trajectory, 0) - 1
@@ -185,9 +211,9 @@ class Activity:
         else:
             self.tools.pop(trajectory, None)
 
-    def _end(self, trajectory: str) -> EngineActivity | None:
+    def _end(self, trajectory: str) -> Sequence[EngineActivity]:
         self.live.discard(trajectory)
-        self.waiting.pop(trajectory, None)
+        self._wait_no_more(trajectory)
         self.tools.pop(trajectory, None)
         return self._leave(trajectory)
 

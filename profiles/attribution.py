@@ -67,7 +67,10 @@ class Attribution:
         if isinstance(event, Gap):
             self._lose_sight(event.until)
         else:
-            self._update(self.activity.take(event))
+            changed = self.activity.take(event)
+            self._update(None)
+            for engine in changed:
+                self._update(engine)
 
     def advance(self, t: int) -> None:
         """Account for the time up to ``t``."""
@@ -90,7 +93,9 @@ class Attribution:
 
     def busy_ns(self, engine: str) -> int:
         """How long an engine has been busy."""
-        account = self._accounts[engine]
+        account = self._accounts.get(engine)
+        if account is None:
+            return 0
         self._settle(account)
         return account.spent[Cause.BUSY] + account.spent[Cause.BUSY_RECOMPUTE]
 
@@ -185,6 +190,7 @@ class Attribution:
                 account.spent[account.cause] += passed
                 if account.cause.is_busy:
                     account.running_ns += passed * account.turns
+                if account.cause is Cause.BUSY:
                     for cause, ns in self._under.items():
                         account.under[cause] += ns - account.under_mark.get(cause, 0)
         account.since = self._now

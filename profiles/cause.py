@@ -14,6 +14,7 @@ class Cause(StrEnum):
     STARTUP = "startup"
     WEIGHT_SYNC = "weight_sync"
     DOWN = "down"
+    STOPPED = "stopped"  # the job has ended it
     STALLED = "stalled"  # it takes no step though turns are on it; or all that runs is on such an engine
     BUSY_RECOMPUTE = "busy_recompute"  # all its turns prefill what was computed before, and evicted or left
     BUSY = "busy"
@@ -41,6 +42,6 @@ LIFECYCLE = {
     "starting": Cause.STARTUP,
     "weight_sync": Cause.WEIGHT_SYNC,
     "down": Cause.DOWN,
-    "stopped": Cause.DOWN,
+    "stopped": Cause.STOPPED,
     "stalled": Cause.STALLED,
 }

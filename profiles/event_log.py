@@ -8,9 +8,10 @@ buffers and never raises; ``flush`` does the writing. Knows nothing of what the 
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -18,54 +19,14 @@ from headway.errors import InputError
 from headway.jsonl import JsonLines
 from headway.scheduler import events
 
-from .activity import Gap
-from .gpu.sample import GpuFound, GpuSample
+from .log_blocks import LogBlocks
+from .log_records import AnyEvent, Header, Mark, read_header
 
-VERSION = 2
-READABLE = (1, 2)  # without marks before 2
+__all__ = ["EventLog", "Header", "Reader"]
+
 _BLOCK = 10_000  # events between two marks at most
 _GZIP = b"\x1f\x8b"
-
-AnyEvent = (
-    events.EngineStarted
-    | events.EngineChanged
-    | events.EngineLoad
-    | events.TrajectoryStarted
-    | events.TrajectoryEnded
-    | events.TurnReady
-    | events.TurnHeld
-    | events.TurnDispatched
-    | events.TurnEnded
-    | events.TurnAbandoned
-    | events.Parked
-    | events.ToolStarted
-    | events.ToolEnded
-    | events.PhaseChanged
-    | events.Noted
-    | GpuFound
-    | GpuSample
-)
-
-
-class Mark(events.Event, frozen=True, kw_only=True):
-    """A writer's word that the log holds ``events`` events up to here; ``last`` if it was closed then."""
-
-    events: int
-    last: bool = False
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line. ``wall_ns`` is the Unix time at which the log's clock stood at ``t``; ``pid`` is the
-    writer's."""
-
-    schema: Literal["headway.events"] = "headway.events"
-    version: int = VERSION
-    t: int
-    wall_ns: int
-    engines: list[str]
-    model: str
-    policy: str
-    pid: int | None = None
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class EventLog:
@@ -116,55 +77,42 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.torn = self.closed = False
-        self.lost = 0
+        self.torn = False
         self.unreadable: list[tuple[int, str]] = []
         self._decoder: msgspec.json.Decoder[events.Event] = msgspec.json.Decoder(AnyEvent | Mark)
-        with _opened(path) as file:
-            first = file.readline()
         try:
-            self.header = msgspec.json.decode(first, type=Header)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}:1: not the header of an event log: {error}") from error
-        if self.header.version not in READABLE:
-            raise InputError(
-                f"{path}:1: the log has schema version {self.header.version}; this headway reads "
-                f"{' and '.join(map(str, READABLE))}"
-            )
-        self.end = self.header.t
+            with _opened(path) as file:
+                self.header = read_header(path, file.readline())
+        except _DAMAGED as error:
+            raise InputError(f"{path}: cannot be read as gzip: {error}") from error
+        self._blocks = LogBlocks(self.header)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the writer closed it."""
+        return self._blocks.closed
+
+    @property
+    def lost(self) -> int:
+        """Events that are known to be missing."""
+        return self._blocks.lost
+
+    @property
+    def end(self) -> int:
+        """The latest time that it knows of."""
+        return self._blocks.latest
 
     def __iter__(self) -> Iterator[events.Event]:
         """Yield the events in order, and a ``Gap`` before those next to which some are missing."""
-        self.torn = self.closed = False
-        self.lost, self.unreadable = 0, []
-        start = self.end = self.header.t
-        seen = 0
-        block: list[events.Event] = []
-        for event in self._decoded():
-            self.end = max(self.end, event.t)
-            if not isinstance(event, Mark):
-                if self.header.version > 1:
-                    block.append(event)
-                    continue
-                yield from self._checked([event], start, len(self.unreadable) - self.lost)
-                start = self.end
-                continue
-            self.closed = event.last
-            missing = max(event.events - seen - len(block), 0)
-            yield from self._checked(block, start, missing)
-            start, seen, block = self.end, event.events, []
-        yield from self._checked(block, start, 0)
+        self.torn, self.unreadable = False, []
+        blocks = self._blocks = LogBlocks(self.header)
+        for record in self._decoded(blocks):
+            yield from blocks.take(record)
+        yield from blocks.last()
 
-    def _checked(self, block: list[events.Event], start: int, missing: int) -> Iterator[events.Event]:
-        self.lost += missing
-        if missing:
-            yield Gap(t=start, until=self.end)
-        yield from block
-
-    def _decoded(self) -> Iterator[events.Event]:
+    def _decoded(self, blocks: LogBlocks) -> Iterator[events.Event]:
         with _opened(self.path) as file:
             file.readline()
-            number = 1
             try:
                 for number, line in enumerate(file, 2):
                     if not line.endswith(b"\n"):
@@ -174,10 +122,9 @@ class Reader:
                         yield self._decoder.decode(line)
                     except (msgspec.DecodeError, UnicodeDecodeError) as error:
                         self.unreadable.append((number, str(error)))
-            except EOFError:  # the end of a compressed file is missing
+                        blocks.miss()
+            except _DAMAGED:  # what comes after it cannot be read
                 self.torn = True
-            except OSError as error:
-                raise InputError(f"{self.path}: cannot read it after line {number}: {error}") from error
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from .cause import Cause
 from .profile import Causes, EngineProfile, Finding
-from .wording import number, share
+from .wording import duration, number, share
 
 SLOW = 1.5  # times the others' seconds a token, at no better throughput
 _WORTH_TELLING = 0.005  # of all engine time
@@ -19,11 +19,13 @@ _WORTH_TELLING = 0.005  # of all engine time
 _LEVERS: dict[Cause, str] = {
     Cause.UNATTRIBUTED: "the record has holes: keep event logs on a disk that does not lose writes",
     Cause.STARTUP: "start-up is paid once a run: longer runs, or engines that stay up between runs",
-    Cause.WEIGHT_SYNC: 'hand weights over from GPU to GPU ([trainer] weights = "nccl"), or less often',
-    Cause.DOWN: "engines were stopped, or ended by themselves: logs/ says why, where it was not meant",
+    Cause.WEIGHT_SYNC: "hand weights over from GPU to GPU (a trainer on GPUs of its own does), or less often",
+    Cause.DOWN: "engines ended by themselves: their logs say why",
     Cause.STALLED: "an engine takes no steps: look at its log and GPU, and at who pauses it",
-    Cause.KV_FULL: "more KV cache an engine (kv_tokens, gpu_memory_utilization, fp8 KV), more engines, "
-    "shorter contexts, or fewer trajectories at once",
+    Cause.BUSY_RECOMPUTE: "contexts were evicted, or left on another engine: more KV cache, fewer "
+    "trajectories at once, or a policy that moves turns less",
+    Cause.KV_FULL: "more KV cache an engine (kv_tokens, gpu_memory_utilization), more engines, shorter "
+    "contexts, or fewer trajectories at once",
     Cause.CAP: "the policy's cap is below what the KV cache holds: raise the limit, or take headroom",
     Cause.AFFINITY_HOLD: "turns wait for the engine that has their cache while others idle: let them move "
     "(headroom does where it pays)",
@@ -39,14 +41,19 @@ _LEVERS: dict[Cause, str] = {
     "max_staleness above 0 so that the next step's rollouts fill the gap, fewer engines",
     Cause.AGENT: "agents compute between their turns: move that into tools or threads, or run more at once",
     Cause.TRAINING: "engines idle while the trainer makes its step: roll out ahead with max_staleness above "
-    "0, or give the trainer's GPUs to the engines meanwhile",
+    "0, or give the trainer more ranks",
     Cause.NO_WORK: "nothing was submitted: submit the next tasks before the last have ended, or use fewer "
     "engines",
 }
 
 
-def find(engines: Sequence[EngineProfile], wall_ns: int, held: Causes, spent: Causes) -> list[Finding]:
-    """Rank what cost engine time, the most first. ``held`` and ``spent`` are the profile's."""
+def find(
+    engines: Sequence[EngineProfile], wall_ns: int, held: Causes, spent: Causes, *, late_ns: int = 0
+) -> list[Finding]:
+    """Rank what cost engine time, the most first.
+
+    ``held`` and ``spent`` are the profile's; ``late_ns`` is how long the event loop was held up.
+    """
     total = wall_ns * len(engines)
     slow = _slow_engines(engines)
     waited_for = sum(waiting for _, _, waiting in slow)
@@ -56,10 +63,14 @@ def find(engines: Sequence[EngineProfile], wall_ns: int, held: Causes, spent: Ca
         if cause in (Cause.LONG_TAIL, Cause.IMBALANCE):
             part = min(idle, waited_for)
             idle, waited_for = idle - part, waited_for - part
-        if cause is Cause.KV_FULL:
-            under += _idle(engines, Cause.BUSY_RECOMPUTE)
-        if not cause.is_busy and idle + under > _WORTH_TELLING * total:
-            seen = _seen(cause, idle, under, engines=engines, wall_ns=wall_ns, held=held, spent=spent)
+        if cause is Cause.BUSY_RECOMPUTE:
+            idle, under = 0, idle
+        if cause is Cause.DISPATCH_LAG:
+            under += late_ns * len(engines)
+        if cause not in (Cause.BUSY, Cause.STOPPED) and idle + under > _WORTH_TELLING * total:
+            seen = _seen(
+                cause, idle, under, engines=engines, wall_ns=wall_ns, held=held, spent=spent, late_ns=late_ns
+            )
             found.append(
                 Finding(
                     cause=cause, lost_ns=idle + under, estimated_ns=under, seen=seen, lever=_LEVERS[cause]
@@ -71,6 +82,7 @@ def find(engines: Sequence[EngineProfile], wall_ns: int, held: Causes, spent: Ca
 def _slow_engines(engines: Sequence[EngineProfile]) -> list[tuple[EngineProfile, int, int]]:
     """Engines slower than the rest, with the time that this cost in all, and the others' share of it."""
     slow: list[tuple[EngineProfile, int, int]] = []
+    charged = 0
     for engine in engines:
         others = [other for other in engines if other is not engine and other.seconds_per_token]
         pace = statistics.median(other.seconds_per_token or 0.0 for other in others) if others else 0.0
@@ -82,7 +94,8 @@ def _slow_engines(engines: Sequence[EngineProfile]) -> list[tuple[EngineProfile,
         tails = sum(
             other.causes.get(cause, 0) for other in others for cause in (Cause.LONG_TAIL, Cause.IMBALANCE)
         )
-        waiting = min(tails, excess * len(others))
+        waiting = min(tails - charged, excess * len(others))
+        charged += waiting
         slow.append((engine, excess + waiting, waiting))
     return slow
 
@@ -112,18 +125,29 @@ def _seen(
     wall_ns: int,
     held: Causes,
     spent: Causes,
+    late_ns: int,
 ) -> str:
     """What the figures are, in a sentence."""
     total = wall_ns * len(engines)
     where = _where(cause, engines)
     parts = [f"engines idle for {share(idle, total)} of their time{where}"] if idle else []
-    if under:
+    if under and cause is Cause.BUSY_RECOMPUTE:
+        parts.append(
+            f"engines computed for {share(under, total)} of their time nothing but what had been computed "
+            "before"
+        )
+    elif under and not (cause is Cause.DISPATCH_LAG and late_ns):
         parts.append(f"{share(under, total)} more in batches that it kept small")
     if held.get(cause):
         parts.append(f"turns waited for it during {share(held[cause], wall_ns)} of the run")
     match cause:
         case Cause.KV_FULL:
             parts.append(_kv(engines))
+        case Cause.DISPATCH_LAG if late_ns:
+            parts.append(
+                f"the scheduler's event loop was held up for {duration(late_ns)} in all, in which no turn "
+                "that had ended was noticed and none was dispatched"
+            )
         case Cause.TOOL_WAIT:
             parts.append(_tools(spent))
         case _:

@@ -22,6 +22,7 @@ from headway.scheduler.events import (
     TurnReady,
 )
 
+from .activity import Vanished
 from .cause import Cause
 from .profile import Life
 
@@ -42,11 +43,17 @@ class _Life:
     turns: int = 0
     generated: int = 0
     engines: list[str] = field(default_factory=list)
-    tools: int = 0
+    tools: list[str] = field(default_factory=list)  # calls under way
 
     def turn_to(self, doing: str, now: int) -> None:
         self.spent[self.doing] += now - self.since
         self.doing, self.since = doing, now
+
+    def end_tool(self, tool: str, now: int) -> None:
+        if tool in self.tools:
+            self.tools.remove(tool)
+        if self.doing == tool and tool not in self.tools:
+            self.turn_to(self.tools[0] if self.tools else AGENT, now)
 
 
 class Lives:
@@ -85,14 +92,18 @@ class Lives:
                 life.doing = ABANDONED if life.doing == GENERATING else life.doing
                 life.turn_to(AGENT, event.t)
             case ToolStarted():
-                life.tools += 1
-                life.turn_to(f"tool:{event.tool}", event.t)
+                life.tools.append(f"tool:{event.tool}")
+                if life.doing == AGENT:
+                    life.turn_to(life.tools[0], event.t)
             case ToolEnded():
-                life.tools = max(life.tools - 1, 0)
-                if not life.tools:
-                    life.turn_to(AGENT, event.t)
+                life.end_tool(f"tool:{event.tool}", event.t)
             case TrajectoryEnded():
-                self._end(event)
+                self._end(event.trajectory, event.t, event.status)
+            case Vanished(live=True):
+                life.tools.clear()
+                life.turn_to(AGENT, event.t)
+            case Vanished():
+                self._end(event.trajectory, event.t, "lost")
             case _:
                 pass
 
@@ -111,10 +122,10 @@ class Lives:
         life.turns += 1
         life.generated += event.generated
 
-    def _end(self, event: TrajectoryEnded) -> None:
-        told = _told(event.trajectory, self._live.pop(event.trajectory), event.t, self._start, event.status)
-        self.finished += event.status == "finished"
-        self.failed += event.status != "finished"
+    def _end(self, trajectory: str, t: int, status: str) -> None:
+        told = _told(trajectory, self._live.pop(trajectory), t, self._start, status)
+        self.finished += status == "finished"
+        self.failed += status == "failed"
         for part, ns in told.spent.items():
             self.spent[part] += ns
         heapq.heappush(self._slowest, (told.end_ns - told.start_ns, next(self._count), told))

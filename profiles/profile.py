@@ -131,6 +131,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         causes: Causes = {}
         for engine in self.engines:
             for cause, ns in engine.causes.items():
-                if cause not in ("busy", "busy_recompute"):
+                if cause not in ("busy", "busy_recompute", "unattributed"):
                     causes[cause] = causes.get(cause, 0) + ns
         return causes

@@ -18,7 +18,7 @@ from .cause import Cause
 from .event_log import Header, Reader
 from .findings import find
 from .gpu.sample import GpuSample
-from .gpu_time import GpuTime, gpu_profiles
+from .gpu_time import GpuTime
 from .lives import Lives
 from .profile import Causes, EngineProfile, Profile
 from .survey import StageChanged, Survey, in_time
@@ -50,7 +50,7 @@ class Profiler:
         self._phases = Labels(self._attribution, "idle")
         self._stages = Labels(self._attribution, "outside")
         self._lives = Lives(header.t)
-        self._gpus = GpuTime(self._attribution, survey.engines, start=header.t, own_pid=header.pid)
+        self._gpus = GpuTime(self._attribution, survey, start=header.t, own_pid=header.pid)
         self._engines: defaultdict[str, _Turns] = defaultdict(_Turns)
         self._dispatched: dict[str, int] = {}
 
@@ -90,9 +90,15 @@ class Profiler:
             generated=sum(engine.generated for engine in engines),
             spent=dict(self._lives.spent),
             held=held,
-            findings=find(engines, self._attribution.wall_ns, held, dict(self._lives.spent)),
+            findings=find(
+                engines,
+                self._attribution.wall_ns,
+                held,
+                dict(self._lives.spent),
+                late_ns=self._survey.late_ns,
+            ),
             slowest=self._lives.slowest(end),
-            gpus=gpu_profiles(self._survey, start=self._header.t, end=end),
+            gpus=self._gpus.profiles(end),
             contradictions=self._gpus.contradictions(),
             notes=list(notes),
         )

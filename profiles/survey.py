@@ -9,22 +9,30 @@ Knows nothing of causes.
 """
 
 import heapq
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from headway.scheduler.events import (
+    EngineChanged,
     EngineStarted,
     Event,
+    LoopLate,
     Noted,
+    ToolEnded,
     TrajectoryEnded,
     TrajectoryStarted,
+    TurnAbandoned,
     TurnDispatched,
     TurnEnded,
+    TurnHeld,
 )
 
-from .activity import Recomputing
+from .activity import Gap, Recomputing, Vanished
 from .gpu.sample import GpuFound, GpuSample
+
+LATEST_NS = 3_000_000_000  # that a sample of a GPU may arrive after events that are later
 
 Stage = Literal["outside", "ramp", "steady", "drain"]
 
@@ -56,22 +64,33 @@ class Survey:
 
     def __init__(self) -> None:
         self.engines: dict[str, EngineStarted] = {}
-        self.recomputed: dict[str, int] = {}  # tokens, by engine
+        self.late_ns = 0  # that the event loop was held up, in all
         self._live: set[str] = set()
         self._wave: _Wave | None = None
         self._stages: list[StageChanged] = []
         self._known: dict[str, int] = {}  # tokens computed so far, by trajectory
         self._dispatched: dict[str, int] = {}
         self._recomputing: list[Recomputing] = []
+        self._cached: Counter[str] = Counter()  # tokens, by engine
+        self._recomputed: Counter[str] = Counter()
+        self._suspects: dict[str, int] = {}  # of which events are missing: until when
+        self._vanished: list[Vanished] = []
         self.gpus: dict[str, GpuFound] = {}
-        self.samples: list[GpuSample] = []
         self.notes: dict[str, None] = {}  # in order, each once
         self._end = 0
 
     def emit(self, event: Event) -> None:
         """Take one event."""
         self._end = max(self._end, event.t)
+        if self._suspects:
+            self._hear(event)
         match event:
+            case Gap():
+                self._lose_sight(event)
+            case LoopLate():
+                self.late_ns += event.late_ns
+            case EngineChanged(state="weight_sync"):
+                self._known.clear()  # the caches go with the old weights, and that is the price of these
             case EngineStarted():
                 self.engines[event.engine] = event
             case TrajectoryStarted():
@@ -88,19 +107,40 @@ class Survey:
                 self._take_end(event)
             case GpuFound():
                 self.gpus[event.gpu] = event
-            case GpuSample():
-                self.samples.append(event)
             case Noted():
                 self.notes[event.text] = None
             case _:
                 pass
 
+    @property
+    def recomputed(self) -> dict[str, int]:
+        """Tokens computed again, by engine; engines that report no cached tokens are not in it."""
+        return {engine: again for engine, again in self._recomputed.items() if self._cached[engine]}
+
     def events(self) -> list[Event]:
-        """The changes of stage, when turns recomputed, and the samples of GPUs, which arrive late."""
+        """The changes of stage, when turns recomputed, and trajectories that are not where they were."""
         stages = list(self._stages)
         if self._wave is not None:
             stages += self._wave.stages(self._end)
-        return sorted([*stages, *self._recomputing, *self.samples], key=lambda event: event.t)
+        recomputing = [event for event in self._recomputing if self._cached[event.engine]]
+        gone = [Vanished(t=until, trajectory=id, live=False) for id, until in self._suspects.items()]
+        return sorted([*stages, *recomputing, *self._vanished, *gone], key=lambda event: event.t)
+
+    def _lose_sight(self, gap: Gap) -> None:
+        for trajectory in self._live:
+            self._suspects[trajectory] = gap.until
+        self._live.clear()
+
+    def _hear(self, event: Event) -> None:
+        """The first event of a trajectory after a gap says where it was at the gap's end."""
+        trajectory = getattr(event, "trajectory", None)
+        if trajectory is None or event.t < self._suspects.get(trajectory, event.t + 1):
+            return
+        until = self._suspects.pop(trajectory)
+        if not isinstance(event, TrajectoryEnded):
+            self._live.add(trajectory)
+        if not isinstance(event, TurnEnded | TurnAbandoned | TurnHeld | TurnDispatched | ToolEnded):
+            self._vanished.append(Vanished(t=until, trajectory=trajectory, live=True))
 
     def _take_turn(self, event: TurnEnded) -> None:
         if self._wave is not None:
@@ -108,14 +148,16 @@ class Survey:
         start = self._dispatched.pop(event.trajectory, None)
         known = self._known.get(event.trajectory, 0)
         self._known[event.trajectory] = event.prompt + event.generated
+        self._cached.update({event.engine: event.cached})
         again = min(known, event.prompt) - event.cached
         if start is None or again <= 0:
             return
-        self.recomputed[event.engine] = self.recomputed.get(event.engine, 0) + again
+        self._recomputed[event.engine] += again
         prefill_s = max(event.first_token_s - event.queue_s, 0.0)
         begins = start + round(event.queue_s * 1e9)
         ends = begins + round(prefill_s * 1e9 * again / max(event.prompt - event.cached, 1))
-        if begins < ends < event.t:
+        ends = min(ends, event.t)
+        if begins < ends:
             for t, on in ((begins, True), (ends, False)):
                 self._recomputing.append(
                     Recomputing(t=t, trajectory=event.trajectory, engine=event.engine, on=on)
@@ -132,5 +174,22 @@ class Survey:
 
 def in_time(events: Iterable[Event], found: Iterable[Event]) -> Iterator[Event]:
     """Both in order of time; what was found comes after the events of the same moment."""
-    recorded = (event for event in events if not isinstance(event, GpuSample))
-    return heapq.merge(recorded, found, key=lambda event: event.t)
+    return heapq.merge(_sorted(events), found, key=lambda event: event.t)
+
+
+def _sorted(events: Iterable[Event]) -> Iterator[Event]:
+    """Put samples of GPUs, which arrive late, in their place among the other events."""
+    on_time: deque[Event] = deque()
+    late: list[tuple[int, int, GpuSample]] = []
+    for number, event in enumerate(events):
+        if isinstance(event, GpuSample):
+            heapq.heappush(late, (event.t, number, event))
+        else:
+            on_time.append(event)
+        while on_time and on_time[0].t < event.t - LATEST_NS:
+            while late and late[0][0] < on_time[0].t:
+                yield heapq.heappop(late)[2]
+            yield on_time.popleft()
+    yield from heapq.merge(
+        on_time, (heapq.heappop(late)[2] for _ in range(len(late))), key=lambda event: event.t
+    )

@@ -120,8 +120,7 @@ class Timeline:
         return [owner for level, owner in self._levels.bins.rows if level == "sm_seen"]
 
     def _note_levels(self, event: Event) -> None:
-        engine = self._activity.take(event)
-        if engine is not None:
+        for engine in self._activity.take(event):
             self._note_engine(engine.id)
             self._levels.set(("running", engine.id), len(engine.turns), event.t)
         self._levels.set(("ready", ""), len(self._activity.waiting), event.t)

@@ -165,6 +165,12 @@ class ToolEnded(Event, frozen=True, kw_only=True):
     status: str
 
 
+class LoopLate(Event, frozen=True, kw_only=True):
+    """The event loop came to its timers this much late: something held it up until ``t``."""
+
+    late_ns: int
+
+
 class Noted(Event, frozen=True, kw_only=True):
     """A line for whoever reads the record: something that could not be recorded, and why."""
 

@@ -1,7 +1,8 @@
 """Feels the pulse of engines: an event sink in front of another that adds what engines say of themselves.
 
-Every so often each engine's load goes in as an event, where it has changed; an engine with turns on it that
-has taken no step for far longer than any of its steps took is ``stalled`` until it takes one again.
+Every so often each engine's load goes in as an event, where it has changed; an engine with turns on it whose
+account of itself has not changed for far longer than any of its steps took is ``stalled`` until it changes. A
+look that comes late says that the event loop was held up.
 Invariant: every event is passed on, in order. Knows nothing of why an engine stands still.
 """
 
@@ -10,13 +11,14 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from headway.engine import Engine, EngineStats
+from headway.engine import Engine, EngineError, EngineStats
 
 from .events import (
     EngineChanged,
     EngineLoad,
     Event,
     EventSink,
+    LoopLate,
     TrajectoryEnded,
     TurnAbandoned,
     TurnDispatched,
@@ -26,6 +28,8 @@ from .events import (
 
 STALL_S = 2.0  # the least time without a step that counts as a stall
 SLOWEST = 4.0  # times the longest time that a step has taken
+LEARNED_S = 10.0  # at most, for what ends as a step may have been a stall
+LATE_S = 0.25  # that the event loop has to be late to be told
 
 
 @dataclass
@@ -40,10 +44,9 @@ class EnginePulse:
 
     def observe(self, now: int, stats: EngineStats) -> bool:
         """Take in what the engine says at ``now``; whether it stands still."""
-        has_moved = self.stats is None or stats.steps != self.stats.steps or not self.turns
-        if has_moved:
-            if self.turns and self.stats is not None and self.state != "stalled":
-                self.longest = max(self.longest, now - self.moved)
+        if stats != self.stats or not self.turns:
+            if self.turns and self.stats is not None:
+                self.longest = max(self.longest, min(now - self.moved, round(LEARNED_S * 1e9)))
             self.moved = now
         self.stats = stats
         return now - self.moved > max(STALL_S * 1e9, SLOWEST * self.longest)
@@ -92,16 +95,21 @@ class Pulse:
 
         async def watch() -> None:
             while True:
+                due = now_ns() + round(every_s * 1e9)
                 await asyncio.sleep(every_s)
+                if (late := now_ns() - due) > LATE_S * 1e9:
+                    self._sink.emit(LoopLate(t=now_ns(), late_ns=late))
                 for engine in engines:
-                    self.observe(engine.info.id, engine.stats(), now_ns())
+                    with contextlib.suppress(EngineError):  # whoever runs a turn there is told
+                        self.observe(engine.info.id, engine.stats(), now_ns())
 
         watcher = asyncio.create_task(watch())
         try:
             yield
         finally:
             watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
 
     def _join(self, event: TurnDispatched) -> None:
         pulse = self._engines.setdefault(event.engine, EnginePulse())

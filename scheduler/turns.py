@@ -175,7 +175,10 @@ class Turns:
             if not self._engines:
                 raise
             return
-        except TimeoutError:
+        except BaseException as error:
+            self._sink.emit(EngineChanged(t=now_ns(), engine=id, state="ready"))
+            if not isinstance(error, TimeoutError):
+                raise
             raise EngineError(
                 f"engine {id}: new weights were not taken in within {self._config.timeout_s:g} s"
             ) from None
@@ -287,7 +290,11 @@ class Turns:
             )
 
     def _note_load(self, engine: Engine) -> None:
-        stats = engine.stats()
+        try:
+            stats = engine.stats()
+        except EngineDead:
+            self._lose(engine)
+            raise
         if self._loads.get(engine.info.id) != (stats.running, stats.waiting):
             self._loads[engine.info.id] = (stats.running, stats.waiting)
             self._sink.emit(load(engine.info.id, stats, now_ns()))

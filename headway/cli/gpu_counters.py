@@ -3,26 +3,45 @@
 Invariant: what cannot be read is a line in the record, and never in the way of the session.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 from headway.profiles.gpu import GpuMonitor, open_samplers
+from headway.profiles.gpu.driver_thread import DriverThread
+from headway.profiles.gpu.lines import line
 from headway.profiles.gpu.sample import GpuFound
 from headway.scheduler.events import EventSink, Noted, now_ns
 
 from .config import ProfileConfig
 
+_OPEN_S = 30.0
+
 
 class GpuCounters:
     """Opens the drivers; ``sampling`` reads them while its body runs."""
 
-    def __init__(self, config: ProfileConfig, sink: EventSink, *, wanted: bool) -> None:
+    def __init__(self, sink: EventSink, monitor: GpuMonitor | None, lines: list[str]) -> None:
         self._sink = sink
-        samplers, lines = open_samplers() if wanted and config.gpu else ([], [])
         self._noted: set[str] = set()
-        self._monitor = GpuMonitor(sink, samplers=samplers, period_s=config.gpu_every_s) if samplers else None
-        if not samplers:  # of a vendor that is not there nothing has to be said where the other is
-            self._note(lines)
+        self._monitor = monitor
+        self._note(lines)
+
+    @classmethod
+    async def open(cls, config: ProfileConfig, sink: EventSink, *, wanted: bool) -> "GpuCounters":
+        """Open the drivers, unless they take too long, in a thread that nobody has to wait for."""
+        if not wanted or not config.gpu:
+            return cls(sink, None, [])
+        thread = DriverThread()
+        try:
+            opening = asyncio.get_running_loop().run_in_executor(thread, open_samplers)
+            samplers, lines = await asyncio.wait_for(opening, _OPEN_S)
+        except TimeoutError:
+            return cls(sink, None, [line(f"no driver has answered within {_OPEN_S:g} s")])
+        finally:
+            thread.shutdown(wait=False)
+        monitor = GpuMonitor(sink, samplers=samplers, period_s=config.gpu_every_s) if samplers else None
+        return cls(sink, monitor, lines)
 
     def names(self, devices: tuple[str, ...]) -> list[str]:
         """The GPUs that an environment names by number, or by what they are called, as samples name them."""
@@ -45,7 +64,7 @@ class GpuCounters:
                 self._note(self._monitor.lines())
 
     def _note(self, lines: list[str]) -> None:
-        for line in lines:
-            if line not in self._noted:
-                self._noted.add(line)
-                self._sink.emit(Noted(t=now_ns(), text=line))
+        for text in lines:
+            if text not in self._noted:
+                self._noted.add(text)
+                self._sink.emit(Noted(t=now_ns(), text=text))

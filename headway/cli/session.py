@@ -87,7 +87,7 @@ def engine_gpus(config: SessionConfig) -> int:
 
 def check_session(config: SessionConfig, tasks: Iterable[Task]) -> None:
     """Find what cannot work without starting or making anything; raises ``InputError``."""
-    fleet = make_fleet(config, Path(), lambda engine, phase: None)
+    fleet = make_fleet(config, Path(), lambda engine, phase: None, steps=Path())
     check(config, fleet, load_chat(config), tasks)
 
 
@@ -118,11 +118,12 @@ async def open_session(
     first_group: int = 0,
     begun: Mapping[str, Sequence[Rollout]] | None = None,
     weight_backend: str | None = None,
+    steps: Path | None = None,
 ) -> AsyncIterator[Session]:
     """Check, start, yield, stop. Nothing is left running, however the body ends.
 
     ``first_group`` and ``begun`` are the scheduler's, for a run that goes on; ``weight_backend`` is the
-    engines'.
+    engines'; ``steps`` is the folder for their steps, where the configuration wants them recorded.
     """
 
     def phase(engine: str, name: str) -> None:
@@ -130,7 +131,7 @@ async def open_session(
         if name == "ready":
             sink.emit(EngineChanged(t=now_ns(), engine=engine, state="ready", weight_version=0))
 
-    fleet = make_fleet(config, log_dir, phase, weight_backend=weight_backend)
+    fleet = make_fleet(config, log_dir, phase, weight_backend=weight_backend, steps=steps)
     chat = load_chat(config)
     context = check(config, fleet, chat, tasks)
     sink = pulse = Pulse(sink)
@@ -146,7 +147,7 @@ async def open_session(
         for id in engine_ids(config):
             sink.emit(EngineChanged(t=now_ns(), engine=id, state="starting"))
         async with fleet:
-            gpus = GpuCounters(config.profile, sink, wanted=engine_gpus(config) > 0)
+            gpus = await GpuCounters.open(config.profile, sink, wanted=engine_gpus(config) > 0)
             for started in _facts(config, fleet, gpus):
                 sink.emit(started)
             tools = [_TOOLS[config.sandbox.tool](sandbox, limits)]
@@ -197,8 +198,16 @@ def _facts(config: SessionConfig, fleet: Fleet, gpus: GpuCounters) -> Iterator[E
             max_context=info.max_context,
             max_num_seqs=config.engines.max_num_seqs,
             gpus=gpus.names(fleet.devices[info.id]),
-            pids=[engine.pid, *(child.pid for child in psutil.Process(engine.pid).children(recursive=True))],
+            pids=_processes(engine.pid),
         )
+
+
+def _processes(pid: int) -> list[int]:
+    """An engine's process and those below it; of one that has ended meanwhile only itself."""
+    try:
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except psutil.Error:
+        return [pid]
 
 
 def make_fleet(
@@ -207,6 +216,7 @@ def make_fleet(
     on_phase: Callable[[str, str], None],
     *,
     weight_backend: str | None = None,
+    steps: Path | None = None,
 ) -> Fleet:
     """The fleet that a session asks for, checked and not yet started."""
     engines = config.engines
@@ -223,6 +233,7 @@ def make_fleet(
             gpu_memory_utilization=engines.gpu_memory_utilization,
             tensor_parallel_size=engines.tensor_parallel_size,
             threads=engines.threads,
+            step_record=str(steps) if engines.step_record and steps is not None else None,
             weight_backend=weight_backend,
         ),
         engines=engines.count,

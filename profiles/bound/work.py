@@ -6,6 +6,9 @@ prefilled / max_batched_tokens, so E T >= fixed S + W.
 Critical path. A trajectory's own turns and tools follow each other, and alone on an empty engine each of its
 steps takes ``fixed`` and its own share. Nobody can have its prompt cached before it has been prefilled, from
 time 0 on, so it waits for its first prefill whoever does it.
+
+Both take it that to read a token of context costs no more than to prefill it, as on any machine: else an
+engine could save reading by a preemption, since the prefill that follows gives a token, too.
 """
 
 import math

@@ -59,7 +59,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 def take_snapshot(attribution: Attribution, counts: Counts) -> Snapshot:
     """The present state of both, as far as ``attribution`` has been advanced."""
     activity = attribution.activity
-    ready = Counter(activity.waiting.values())
+    reason = activity.held or Cause.DISPATCH_LAG
+    ready = Counter({reason: len(activity.waiting)} if activity.waiting else {})
     waiting = len(activity.live) - len(activity.waiting) - len(activity.on) - len(activity.tools)
     return Snapshot(
         wall_ns=attribution.wall_ns,

@@ -10,6 +10,7 @@ MEANINGS: dict[Cause, str] = {
     Cause.STARTUP: "the engine loads its model",
     Cause.WEIGHT_SYNC: "the engine takes new weights",
     Cause.DOWN: "the engine is not there",
+    Cause.STOPPED: "the job has ended the engine",
     Cause.STALLED: "turns are on the engine, and it takes no step",
     Cause.BUSY_RECOMPUTE: "the engine computes again what its cache has lost",
     Cause.BUSY: "the engine computes",

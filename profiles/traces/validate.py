@@ -12,7 +12,8 @@ import msgspec
 from headway.errors import InputError
 from headway.scheduler.events import Event
 
-from ..event_log import AnyEvent, Mark, Reader
+from ..event_log import Reader
+from ..log_records import AnyEvent, Mark
 from ..run_logs import event_log
 from . import llmservingsim, sessions
 from .chat import parse_chat

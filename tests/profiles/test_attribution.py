@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.profiles.activity import Gap, Recomputing
+from headway.profiles.activity import Gap, Recomputing, Vanished
 from headway.profiles.attribution import Attribution, Cause, Labels
 from headway.scheduler import events as ev
 
@@ -178,6 +178,27 @@ def test_an_engine_that_stands_still_with_turns_is_stalled_and_so_are_those_that
 def test_time_of_which_events_are_missing_is_unattributed() -> None:
     spent = account(dispatched(2, "a"), Gap(t=3, until=8), ended(9, "a"), end=10)
     assert spent["a"] == {Cause.UNATTRIBUTED: 5, Cause.BUSY: 2, Cause.NO_WORK: 3}
+
+
+def test_after_a_gap_what_has_vanished_holds_no_engine() -> None:
+    spent = account(dispatched(2, "a"), Gap(t=3, until=8), Vanished(t=8, trajectory="x", live=False), end=10)
+    assert spent["a"] == {Cause.NO_WORK: 2 + 2, Cause.UNATTRIBUTED: 5, Cause.BUSY: 1}
+
+
+def test_what_the_scheduler_said_last_of_the_queue_holds_for_all_that_wait() -> None:
+    spent = account(
+        *(ready(0, "x"), held(0, "x", "kv_full"), ready(2, "y"), held(4, "y", "cap")), engines=("a",), end=9
+    )
+    assert spent == {"a": {Cause.KV_FULL: 4, Cause.CAP: 5}}
+
+
+def test_a_queue_is_no_imbalance_where_nobody_idles() -> None:
+    attribution = Attribution(("a",), 0)
+    load = ev.EngineLoad(t=0, engine="a", running=1, waiting=1, kv_usage=1.0)
+    for event in (dispatched(0, "a"), dispatched(0, "a", "y"), load):
+        attribution.take(event)
+    attribution.advance(5)
+    assert attribution.under_fill() == {"a": {}}
 
 
 def test_an_engine_that_joins_was_down_before() -> None:

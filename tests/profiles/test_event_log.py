@@ -75,6 +75,24 @@ def test_missing_events_are_a_gap_that_says_from_when_to_when(tmp_path: Path, in
     assert [number for number, _ in reader.unreadable] == ([4] if instead else [])
 
 
+def test_unreadable_lines_after_the_last_mark_are_a_gap_too(tmp_path: Path) -> None:
+    path = record(tmp_path / "events.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"\0" * 20 + b"\n", lines[3]]))
+    reader = Reader(path)
+    assert list(reader) == [Gap(t=5, until=8), EVENTS[0], EVENTS[2]]
+    assert reader.lost == 1
+
+
+@pytest.mark.parametrize("keep", [3, 12, 25])
+def test_a_compressed_log_of_which_nothing_can_be_read_is_refused(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "events.jsonl.gz"
+    whole = gzip.compress(record(tmp_path / "events.jsonl").read_bytes())
+    path.write_bytes(whole[:keep] + b"\xff" * 40)
+    with pytest.raises(InputError, match=r"events.jsonl.gz"):
+        Reader(path)
+
+
 def test_a_log_of_the_first_version_is_read_and_a_broken_line_of_it_is_a_gap(tmp_path: Path) -> None:
     path = record(tmp_path / "events.jsonl")
     lines = path.read_bytes().replace(b'"version":2', b'"version":1', 1).splitlines(keepends=True)

@@ -39,7 +39,7 @@ def test_busy_time_in_which_kv_kept_batches_small_counts_and_so_does_recomputati
     (told,) = found(
         engine(
             "a",
-            {"busy": 90 * S, "busy_recompute": 10 * S},
+            {"busy": 100 * S},
             under_fill={"kv_full": 40 * S},
             recomputed=1000,
             preemptions=3,
@@ -47,10 +47,22 @@ def test_busy_time_in_which_kv_kept_batches_small_counts_and_so_does_recomputati
         ),
         held={"kv_full": 70 * S},
     )
-    assert (told.cause, told.lost_ns, told.estimated_ns) == ("kv_full", 50 * S, 50 * S)
+    assert (told.cause, told.lost_ns, told.estimated_ns) == ("kv_full", 40 * S, 40 * S)
     assert "turns waited for it during 70% of the run" in told.seen
     assert "ran 2.5 turns, 20% of the prompt tokens were computed again, 3 preemptions" in told.seen
     assert "kv_tokens" in told.lever
+
+
+def test_time_that_goes_into_what_was_computed_before_is_a_finding_of_its_own() -> None:
+    (told,) = found(engine("a", {"busy": 70 * S, "busy_recompute": 30 * S}))
+    assert (told.cause, told.lost_ns) == ("busy_recompute", 30 * S)
+    assert told.seen.startswith("engines computed for 30% of their time nothing but what had been")
+
+
+def test_an_event_loop_that_was_held_up_is_our_own_fault_though_engines_were_busy() -> None:
+    (told,) = find([engine("a", {"busy": 100 * S})], 100 * S, {}, {}, late_ns=6 * S)
+    assert (told.cause, told.lost_ns, told.estimated_ns) == ("dispatch_lag", 6 * S, 6 * S)
+    assert told.seen.startswith("the scheduler's event loop was held up for 6.0 s in all")
 
 
 def test_tools_are_named_by_where_trajectories_spent_their_time() -> None:

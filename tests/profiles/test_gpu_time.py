@@ -2,9 +2,9 @@ import pytest
 
 from headway.profiles.attribution import Attribution
 from headway.profiles.gpu.sample import GpuFound, GpuSample
-from headway.profiles.gpu_time import GpuTime, gpu_profiles
+from headway.profiles.gpu_time import GpuTime
 from headway.profiles.survey import Survey
-from headway.scheduler.events import EngineStarted, Event
+from headway.scheduler.events import EngineChanged, EngineStarted, Event
 
 from .test_attribution import dispatched, ended
 
@@ -31,8 +31,10 @@ def sample(t: float, sm: float, *, span: float = 1.0, pids: list[int] | None = N
 
 
 def held_against(*events: Event) -> GpuTime:
-    attribution = Attribution(("a",), 0)
-    gpus = GpuTime(attribution, {"a": engine("a", "G", 7)}, start=0, own_pid=1)
+    attribution, survey = Attribution(("a",), 0), Survey()
+    for found in (engine("a", "G", 7), GpuFound(t=0, gpu="G", name="H100", measure="gpm")):
+        survey.emit(found)
+    gpus = GpuTime(attribution, survey, start=0, own_pid=1)
     for event in events:
         attribution.take(event)
         if isinstance(event, GpuSample):
@@ -47,11 +49,7 @@ def test_busy_time_in_which_the_sms_idle_is_told_apart() -> None:
 
 
 def test_a_profile_says_how_finely_and_how_completely_a_gpu_was_sampled() -> None:
-    survey = Survey()
-    survey.emit(GpuFound(t=0, gpu="G", name="H100", measure="gpm"))
-    for event in (sample(1, 0.2), sample(2, 0.6), sample(3, 0.7)):
-        survey.emit(event)
-    (gpu,) = gpu_profiles(survey, start=0, end=4 * S)
+    (gpu,) = held_against(sample(1, 0.2), sample(2, 0.6), sample(3, 0.7)).profiles(end=4 * S)
     assert (gpu.name, gpu.measure, gpu.resolution_s, gpu.coverage) == ("H100", "gpm", 1.0, 0.75)
     assert gpu.sm_mean == pytest.approx(0.5)
 
@@ -68,4 +66,13 @@ def test_a_gpu_that_computes_while_its_engine_claims_to_be_idle_is_a_contradicti
 
 def test_a_process_that_is_none_of_the_runs_is_a_contradiction() -> None:
     (line,) = held_against(sample(1, 0.0, pids=[7, 1, 99]), sample(2, 0.0, pids=[7])).contradictions()
-    assert line == "GPU G (a): process 99, which is none of the run's, was on it for 1.0 s"
+    assert line == "GPU G (a): process 99, which is none of the run's engines, was on it for 1.0 s"
+
+
+def test_where_the_driver_numbers_processes_otherwise_none_is_called_foreign() -> None:
+    assert held_against(sample(1, 0.0, pids=[40010]), sample(2, 0.0, pids=[40010])).contradictions() == []
+
+
+def test_a_gpu_that_works_while_its_engine_takes_in_weights_does_so_with_every_right() -> None:
+    syncing = EngineChanged(t=0, engine="a", state="weight_sync")
+    assert held_against(syncing, sample(1, 0.9), sample(2, 0.9)).contradictions() == []

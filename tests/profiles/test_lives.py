@@ -34,6 +34,30 @@ def test_a_life_is_split_into_what_its_trajectory_did_or_waited_for() -> None:
     assert told.spent == life.spent
 
 
+def test_of_tools_that_run_at_once_the_one_that_is_still_open_counts() -> None:
+    told = lives(
+        started(0),
+        ev.ToolStarted(t=0, trajectory="x", turn=0, tool="slow"),
+        ev.ToolStarted(t=0, trajectory="x", turn=0, tool="quick"),
+        ev.ToolEnded(t=1, trajectory="x", turn=0, tool="quick", status="ok"),
+        ev.ToolEnded(t=20, trajectory="x", turn=0, tool="slow", status="ok"),
+        over(20),
+    )
+    assert told.spent == {"tool:slow": 20}
+
+
+def test_a_tool_that_ends_while_a_turn_runs_takes_nothing_from_the_turn() -> None:
+    told = lives(
+        started(0),
+        ev.ToolStarted(t=0, trajectory="x", turn=0, tool="p"),
+        dispatched(1, "a"),
+        ev.ToolEnded(t=2, trajectory="x", turn=0, tool="p", status="ok"),
+        ended(50, "a"),
+        over(50),
+    )
+    assert told.spent == {"tool:p": 1, "generating": 49}
+
+
 def test_time_in_an_engines_own_queue_is_told_apart() -> None:
     end = ended(10 * S, "a")
     assert isinstance(end, ev.TurnEnded)

@@ -1,4 +1,4 @@
-from headway.profiles.activity import Recomputing
+from headway.profiles.activity import Gap, Recomputing, Vanished
 from headway.profiles.gpu.sample import GpuSample
 from headway.profiles.survey import StageChanged, Survey, in_time
 from headway.scheduler import events as ev
@@ -74,12 +74,41 @@ def test_work_ramps_up_until_all_engines_have_a_turn_and_drains_once_one_has_had
 def test_a_prefill_of_what_was_known_before_and_is_cached_no_more_is_recomputation() -> None:
     survey = surveyed(
         started(0),
-        *turn(0, 1 * S, prompt=100),  # known afterwards: 120 tokens
+        *turn(0, 1 * S, prompt=100, cached=10),  # known afterwards: 120 tokens
         *turn(2 * S, 6 * S, prompt=200, cached=40, queue_s=1.0, first_token_s=3.0),
     )
     assert survey.recomputed == {"a": 80}
     found = [(e.t, e.on) for e in survey.events() if isinstance(e, Recomputing)]
     assert found == [(3 * S, True), (4 * S, False)]  # 80 of the 160 tokens that were prefilled in 2 s
+
+
+def test_a_prefill_after_new_weights_is_their_price_and_no_recomputation() -> None:
+    survey = surveyed(
+        *turn(0, S, cached=10),
+        ev.EngineChanged(t=S, engine="a", state="weight_sync"),
+        *turn(2 * S, 6 * S, prompt=200, first_token_s=3.0),
+    )
+    assert survey.recomputed == {}
+
+
+def test_engines_that_never_tell_of_cached_tokens_are_not_charged() -> None:
+    survey = surveyed(*turn(0, S), *turn(2 * S, 6 * S, prompt=200, first_token_s=3.0))
+    assert survey.recomputed == {}
+    assert not [event for event in survey.events() if isinstance(event, Recomputing)]
+
+
+def test_after_a_gap_a_trajectory_is_where_its_next_event_says_and_gone_if_there_is_none() -> None:
+    survey = surveyed(
+        *(started(0, id) for id in ("gone", "moved", "runs")),
+        Gap(t=5, until=9),
+        *turn(3, 20, "runs")[1:],
+        ev.ToolStarted(t=30, trajectory="moved", turn=0, tool="p"),
+        over(40, "runs"),
+        over(40, "moved"),
+    )
+    vanished = [(e.t, e.trajectory, e.live) for e in survey.events() if isinstance(e, Vanished)]
+    assert vanished == [(9, "moved", True), (9, "gone", False)]
+    assert [e.t for e in survey.events() if isinstance(e, StageChanged) and e.stage == "outside"] == [40]
 
 
 def test_a_prefill_of_new_tokens_is_none() -> None:

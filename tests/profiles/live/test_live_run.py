@@ -45,7 +45,7 @@ def test_every_live_trajectory_is_in_one_place() -> None:
         dispatched(0, "a", "w"),
         tool(1, 2, "x")[0],
     ).snapshot()
-    assert (now.generating, now.ready, now.tools, now.agents) == (1, {"cap": 1, "kv_full": 1}, 1, 1)
+    assert (now.generating, now.ready, now.tools, now.agents) == (1, {"kv_full": 2}, 1, 1)
     assert now.live == 5
     assert [engine.running for engine in now.engines] == [1, 0]
 

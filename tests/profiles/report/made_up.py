@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headway.jsonl import JsonLines
-from headway.profiles.event_log import Header, Mark, Reader
+from headway.profiles.event_log import Header, Reader
 from headway.profiles.gpu.sample import GpuSample
+from headway.profiles.log_records import Mark
 from headway.profiles.profile import Profile
 from headway.profiles.profiler import profile_log
 from headway.profiles.timeline import Timeline
