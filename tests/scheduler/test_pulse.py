@@ -1,5 +1,8 @@
+import asyncio
+import time
+
 from headway.engine import EngineStats
-from headway.scheduler.events import EngineChanged, EngineLoad, Event, TurnAbandoned, TurnDispatched
+from headway.scheduler.events import EngineChanged, EngineLoad, Event, LoopLate, TurnAbandoned, TurnDispatched
 from headway.scheduler.pulse import Pulse
 
 S = 10**9
@@ -53,6 +56,34 @@ def test_an_engine_whose_steps_are_long_has_more_time() -> None:
         watch(pulse, range(steps * 2, steps * 2 + 2), steps)
     watch(pulse, range(12, 30), 6)
     assert kept.states() == [(21, "stalled")]  # after more than four times two seconds
+
+
+def test_an_engine_that_prefills_in_chunks_moves_by_what_its_cache_holds() -> None:
+    kept = Kept()
+    pulse = Pulse(kept)
+    pulse.emit(dispatched(0))
+    for second in range(20):
+        pulse.observe("a", EngineStats(running=1, kv_usage=second / 100), second * S)
+    assert kept.states() == []
+
+
+def test_an_engine_whose_steps_are_always_long_is_called_stalled_once_at_most() -> None:
+    kept = Kept()
+    pulse = Pulse(kept)
+    pulse.emit(dispatched(0))
+    for second in range(90):
+        pulse.observe("a", EngineStats(steps=second // 9, running=1), second * S)
+    assert [state for _, state in kept.states()] == ["stalled", "ready"]
+
+
+async def test_an_event_loop_that_is_held_up_is_told_with_how_long() -> None:
+    kept = Kept()
+    async with Pulse(kept).watching([], every_s=0.01):
+        await asyncio.sleep(0)
+        time.sleep(0.6)  # noqa: ASYNC251 - this is what a careless agent does
+        await asyncio.sleep(0.05)
+    (late,) = [event for event in kept.events if isinstance(event, LoopLate)]
+    assert late.late_ns / S > 0.5
 
 
 def test_an_engine_that_takes_in_weights_is_not_watched() -> None:
