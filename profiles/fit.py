@@ -55,6 +55,11 @@ class Fit(msgspec.Struct, frozen=True):
         """The largest error of a held-out run, without its sign."""
         return max((abs(run.error) for run in self.held_out), default=float("nan"))
 
+    @property
+    def text(self) -> str:
+        """The largest error in words; nothing where nothing was held out."""
+        return f"held-out steps off by at most {self.worst:.0%}" if self.held_out else ""
+
 
 def fit_runs(runs: Sequence[StepRun], *, hold_out: int = 3, clock: Clock = "seconds") -> Fit:
     """Fit all runs but every ``hold_out``-th, and judge on those."""

@@ -47,6 +47,7 @@ class _Account:
     capacity: Capacity
     held: dict[str, _Entry] = field(default_factory=dict)
     blocks: int = 0
+    changes: int = 0
 
 
 class _Holders:
@@ -114,6 +115,10 @@ class KvLedger:
     def block_size(self, engine: str) -> int:
         """Tokens in a block of the engine."""
         return self._accounts[engine].capacity.block_size
+
+    def changes_of(self, engine: str) -> int:
+        """What grows with every change to the engine's account: a trajectory held, grown or released."""
+        return self._accounts[engine].changes
 
     def used(self, engine: str) -> int:
         """Unique blocks counted on the engine."""
@@ -193,6 +198,7 @@ class KvLedger:
 
     def _add(self, account: _Account, blocks: int) -> None:
         self.changes += 1
+        account.changes += 1
         account.blocks += blocks
         self.tokens[account.index] = account.blocks * account.capacity.block_size
 

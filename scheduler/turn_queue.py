@@ -5,9 +5,10 @@ Invariant: ordered by the key given as they came, and among equal keys by arriva
 
 import itertools
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
 from .trajectory import Trajectory
 
@@ -16,30 +17,30 @@ class TurnQueue:
     """Trajectories with a ready turn that has not been placed."""
 
     def __init__(self) -> None:
-        self._ordered: SortedDict[tuple[Any, int], Trajectory] = SortedDict()
+        self._ordered: SortedList[tuple[Any, int, Trajectory]] = SortedList()  # rank, arrival: no two alike
         self._arrivals = itertools.count()
 
     def __len__(self) -> int:
         return len(self._ordered)
 
     def __iter__(self) -> Iterator[Trajectory]:
-        return iter(self._ordered.values())
+        return map(itemgetter(2), self._ordered)
 
     def __contains__(self, trajectory: Trajectory) -> bool:
         return trajectory.queued_at is not None
 
     def at(self, position: int) -> Trajectory:
         """The trajectory at a position, 0 first."""
-        found: Trajectory = self._ordered.peekitem(position)[1]
+        found: Trajectory = self._ordered[position][2]
         return found
 
     def add(self, trajectory: Trajectory, rank: Any) -> None:
         """Queue a trajectory by its rank."""
         trajectory.queued_at = (rank, next(self._arrivals))
-        self._ordered[trajectory.queued_at] = trajectory
+        self._ordered.add((*trajectory.queued_at, trajectory))
 
     def discard(self, trajectory: Trajectory) -> None:
         """Take a trajectory out; one that is not queued is ignored."""
         if trajectory.queued_at is not None:
-            del self._ordered[trajectory.queued_at]
+            self._ordered.remove((*trajectory.queued_at, trajectory))
             trajectory.queued_at = None

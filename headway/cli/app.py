@@ -178,6 +178,7 @@ def rollout(
         Path | None,
         typer.Option(metavar="FILE.jsonl", callback=writable, help="Also write the event log here."),
     ] = None,
+    step_record: options.StepRecord = False,
     metrics_port: options.MetricsPort = None,
     text: Annotated[
         bool, typer.Option("--text", help="Add each rollout's transcript to its record.")
@@ -207,6 +208,7 @@ def rollout(
         max_turns=max_turns,
         max_turn_tokens=max_turn_tokens,
         metrics_port=metrics_port,
+        step_record=step_record,
     )
     job = RolloutJob(
         tasks=tasks,

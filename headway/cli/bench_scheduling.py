@@ -5,11 +5,8 @@ Invariant: what was measured is shown and written, however the command ends.
 
 import contextlib
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 import msgspec
@@ -31,8 +28,8 @@ from .bench_options import names, numbers, specs
 from .bench_progress import MeasurementProgress
 from .bench_tables import print_report
 from .endings import finally_all, try_all
+from .interruptible import interruptible
 from .output_file import write_json, write_whole
-from .runtime import Interrupted
 
 T = TypeVar("T")
 
@@ -77,7 +74,7 @@ def run_scheduling(
     """Measure everything that was asked for; raises ``HeadwayError`` where a policy failed."""
     if json_file is not None and json_file == html_file:
         raise InputError(f"--json and --html both name {json_file}; give two files")
-    with _interruptible():
+    with interruptible():
         plan = make_plan(choice)
         arms = plan.arms()
     header = make_header(
@@ -149,7 +146,7 @@ def _measure(
     """Add to ``measured`` and ``failed`` as measurements end."""
     measure = measure_real if real else measure_simulated
     with (
-        _interruptible(),
+        interruptible(),
         MeasurementProgress(Console(stderr=True), len(arms)) as progress,
         contextlib.closing(measure_all(arms, jobs=jobs, measure=measure)) as outcomes,
     ):
@@ -160,21 +157,6 @@ def _measure(
             else:
                 failed.append(outcome)
                 progress.note(f"failed {outcome.cell.where}, {outcome.policy}")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into ``Interrupted``."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise Interrupted(signum)
-
-    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _write_page(path: Path, report: Report) -> None:

@@ -38,7 +38,7 @@ def run_calibration(
     console.print(f"starting {what.engines} engines", highlight=False)
     with tempfile.TemporaryDirectory(prefix="headway-steps-") as folder:
         runs, info = asyncio.run(_record(what, Path(folder), loads, console))
-    _print_fit(fit_runs(runs), console)
+    print_fit(fit_runs(runs), console)
     hardware = _hardware(out.stem, what, info, runs)
     write_hardware(hardware, out)
     console.print(f"{out}: written; fitted to all runs", highlight=False)
@@ -100,10 +100,12 @@ def _hardware(name: str, what: RealEngines, info: EngineInfo, runs: list[StepRun
     )
 
 
-def _print_fit(fit: Fit, console: Console) -> None:
-    table = Table("run that was not fitted", "steps took", "fit says", "off by")
+def print_fit(fit: Fit, console: Console) -> None:
+    """Say how far the fit is off on what it was not made of."""
+    table = Table("not fitted", "steps took", "fit says", "off by")
     for run in fit.held_out:
         table.add_row(run.name, f"{run.seconds:.1f} s", f"{run.fitted:.1f} s", f"{run.error:+.1%}")
-    console.print(table)
+    if fit.held_out:
+        console.print(table)
     share = fit.left_out / fit.steps
     console.print(f"{share:.0%} of the steps did not set the proportions: outliers", highlight=False)

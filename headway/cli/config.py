@@ -12,7 +12,10 @@ _Positive = Annotated[int, Meta(ge=1)]
 
 
 class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fleet. ``kv_tokens`` caps the KV cache of each engine, ``max_context`` a trajectory, in tokens."""
+    """The fleet. ``kv_tokens`` caps the KV cache of each engine, ``max_context`` a trajectory, in tokens.
+
+    ``step_record``: write down what every step does and how long it takes, in ``steps`` beside the event log.
+    """
 
     kind: Kind = "vllm"
     count: _Positive = 2
@@ -25,6 +28,7 @@ class EnginesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     gpu_memory_utilization: Annotated[float, Meta(gt=0, le=1)] = 0.9
     tensor_parallel_size: _Positive = 1
     threads: _Positive = 1
+    step_record: bool = False
 
 
 class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,6 @@ from headway.errors import InputError
 
 from .endings import try_all
 from .output_file import writable, write_json, write_whole
-from .profile_report import print_profile
 
 
 def profile(
@@ -88,6 +87,8 @@ def run_profile(log: Path, *, html: Path | None, perfetto: Path | None, json_fil
     """Profile an event log, write what was asked for, and print it."""
     from headway.profiles.event_log import Reader
     from headway.profiles.profiler import profile_log
+
+    from .profile_report import print_profile
 
     header = Reader(log).header
     timeline = None

@@ -26,6 +26,7 @@ from rich.progress import (
 from headway.engine import EngineError
 from headway.errors import InputError
 from headway.jsonl import JsonLines
+from headway.profiles.run_steps import steps_folder
 from headway.scheduler import Chat, Rollout, Task, TaskFormat, load_tasks
 
 from .config import SessionConfig
@@ -79,6 +80,8 @@ def run_rollouts(
 
 def prepare(config: SessionConfig, job: RolloutJob) -> tuple[list[Task], Done]:
     """Check all that can be checked, return the tasks and what the output holds; raises ``InputError``."""
+    if job.events is None and config.engines.step_record:
+        raise InputError("--step-record writes beside the event log; give --events FILE, too")
     if job.tasks == GENERATED:
         wanted = held_out_tasks(GENERATED, _GENERATED_TASKS)
     else:
@@ -157,6 +160,7 @@ async def _roll_out(
                 on_phase=lambda engine, phase: progress.update(bar, description=f"{engine}: {phase}"),
                 on_rollout=on_rollout,
                 first_group=done.groups,
+                steps=steps_folder(job.events) if job.events is not None else None,
             ) as session,
         ):
             chat = session.chat

@@ -47,6 +47,12 @@ MetricsPort = Annotated[
     int | None,
     typer.Option(min=1, max=65535, metavar="PORT", help="Serve the figures to Prometheus, on the loopback."),
 ]
+StepRecord = Annotated[
+    bool,
+    typer.Option(
+        "--step-record", help="Also record every step of the engines, in steps/ beside the event log."
+    ),
+]
 Json = Annotated[
     Path | None,
     typer.Option(
@@ -73,6 +79,7 @@ def session_config(
     max_turns: int,
     max_turn_tokens: int,
     metrics_port: int | None = None,
+    step_record: bool = False,
 ) -> "SessionConfig":
     """Return the struct; raises ``InputError`` for what no option may be."""
     from typing import get_args
@@ -99,6 +106,7 @@ def session_config(
             max_context=max_context,
             device=cast(Device, device),
             tensor_parallel_size=tensor_parallel_size,
+            step_record=step_record,
         ),
         sampling=sampling,
         agent=AgentLimits(max_turns=max_turns, max_turn_tokens=max_turn_tokens),

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import headway
 from headway.jsonl import JsonLines
+from headway.profiles.run_steps import steps_folder
 from headway.scheduler import Agent, Scheduler
 from headway.trainer.direct_weights import DirectWeights
 from headway.trainer.file_weights import FileWeights
@@ -123,6 +124,7 @@ async def _train(
                 on_rollout=rollouts.add,
                 begun=resumed.begun,
                 weight_backend="nccl" if sends_by_nccl(config) else None,
+                steps=steps_folder(folder.events),
             ) as session,
         ):
             summary.add_engines(session.engines)

@@ -1,14 +1,12 @@
 """What a benchmark leaves behind: its rows, how they came about, and what they say of the claims."""
 
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 
 import msgspec
 
-import headway
 from headway.engine.simulated.hardware import Hardware
 
+from ..provenance import error_of, simulated_on, versions
 from .claims import Verdict, judge
 from .comparison import Comparison, compare
 from .pool import Failed
@@ -74,13 +72,9 @@ def make_header(
         simulated=simulated,
         hardware=hardware,
         kv_tokens=kv_tokens,
-        calibration_error=hardware.error or "unknown: never held against real engines",
+        calibration_error=error_of(hardware),
         notes=notes,
-        versions={
-            "headway": headway.__version__,
-            "python": platform.python_version(),
-            "numpy": importlib.metadata.version("numpy"),
-        },
+        versions=versions(),
     )
 
 
@@ -88,8 +82,4 @@ def provenance(header: Header) -> str:
     """The sentence that stands beside every table: where the figures come from, and how far to trust them."""
     if not header.simulated:
         return f"Measured on real engines ({header.hardware.name}, {header.kv_tokens:,} KV tokens each)."
-    kind = "fitted to recorded steps" if header.hardware.measured else "derived figures, not measured"
-    return (
-        f"Simulated: {header.hardware.name}, {header.kv_tokens:,} KV tokens an engine, {kind} "
-        f"({header.hardware.source.strip()}); error against real runs: {header.calibration_error}."
-    )
+    return simulated_on(header.hardware, kv_tokens=header.kv_tokens)

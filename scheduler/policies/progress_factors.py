@@ -34,6 +34,7 @@ class Load:
     """What is active on one engine. ``protected`` counts those that have turns in a row left to get."""
 
     capacity: int
+    queues: bool = False  # it reports turns waiting beside those that run
     used: float = 0.0  # tokens charged
     active: int = 0
     batch: int = 0  # those of them with a turn

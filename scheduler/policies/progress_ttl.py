@@ -25,6 +25,7 @@ the versions before 0.1.17 and its configuration reference; not compared with th
 import heapq
 import math
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -32,36 +33,12 @@ from typing import Any, ClassVar
 from ..fleet_state import FleetState
 from ..policy import Place, Policy, Reason, Wait
 from ..trajectory import State, Trajectory
-from .consistent_hash import HashRing
 from .placing import able, send
-from .progress_factors import MAX_ROUNDS, Factors, Load, Turn, miss_seconds
+from .progress_admission import Admission
+from .progress_factors import MAX_ROUNDS, Factors, Turn, miss_seconds
+from .progress_programs import Program, Programs, private
 
-DECODE_BUFFER = 100  # tokens
-MAX_ACTIVE = 64  # programs on an engine
 SHORTEST_FORCE_S, LONGEST_FORCE_S = 30.0, 300.0
-CROSS_RANK_HEADROOM = 1.2  # contexts that another engine must have free beyond what home has
-OBSERVED_S = 1.0  # that a program must have queued before it may move
-POINTS = 160
-
-
-@dataclass
-class _Program:
-    """What is remembered of one trajectory. ``rounds`` counts its turns since it was admitted."""
-
-    engine: str
-    prompt: int = 0  # of its running or last turn
-    dispatched: float = 0.0
-    finished: float = -math.inf
-    rounds: int = 0
-    unpaused_rounds: int = 0
-    miss: float = 0.0
-    segment_from: float = 0.0
-    queued: float = 0.0
-    forced_at: float = math.inf
-    expires: float = math.inf
-    last_prompt: int | None = None
-    is_marked: bool = False
-    has_yielded: bool = False
 
 
 @dataclass(kw_only=True)
@@ -73,17 +50,22 @@ class ProgressTtl(Policy):
 
     global_queue: bool = True
 
-    _programs: dict[str, _Program] = field(init=False, repr=False, default_factory=dict)
-    _factors: dict[str, Factors] = field(init=False, repr=False, default_factory=dict)
-    _ring: HashRing = field(init=False, repr=False, default_factory=lambda: HashRing(POINTS))
+    _programs: Programs = field(init=False, repr=False, default_factory=Programs)
+    _factors: defaultdict[str, Factors] = field(
+        init=False, repr=False, default_factory=lambda: defaultdict(Factors)
+    )
+    _admission: Admission = field(init=False, repr=False)
     _expiries: list[tuple[float, int, Trajectory]] = field(init=False, repr=False, default_factory=list)
     _admitted: dict[str, str] = field(init=False, repr=False, default_factory=dict)  # engine by trajectory
     _revision: tuple[int, int] = field(init=False, repr=False, default=(-1, 0))
 
+    def __post_init__(self) -> None:
+        self._admission = Admission(self._programs, self._factors, everywhere=self.global_queue)
+
     def place(self, trajectory: Trajectory, fleet: FleetState) -> Place | Wait:
         """Send an active program's turn home; any other where it was admitted."""
-        program = self._program(trajectory, fleet)
-        engine = trajectory.home if trajectory.state is State.HELD else self._admission(trajectory, fleet)
+        program = self._programs.of(trajectory, fleet)
+        engine = trajectory.home if trajectory.state is State.HELD else self._admit(trajectory, fleet)
         if engine is None or engine not in able(trajectory, fleet.engines, fleet):
             return Wait(Reason.KV_FULL, blocks=not self._admitted)
         if trajectory.state is State.HELD:
@@ -97,15 +79,16 @@ class ProgressTtl(Policy):
 
     def rank(self, trajectory: Trajectory, fleet: FleetState) -> Any:
         """The most recently used first, those that never ran last."""
-        program = self._program(trajectory, fleet)
+        program = self._programs.of_arrival(trajectory, fleet)
         self._note_return(trajectory, program, fleet)
         program.queued, program.forced_at = fleet.now, fleet.now + self._force_s(program, fleet)
+        program.refused_by = None
         return program.has_yielded, -program.finished
 
     def held(self, trajectory: Trajectory, fleet: FleetState, preemptions: int) -> None:
         """Learn from the turn that ended, and say until when its program stays active."""
-        program = self._program(trajectory, fleet)
-        factors = self._factors_of(program.engine)
+        program = self._programs.of(trajectory, fleet)
+        factors = self._factors[program.engine]
         program.miss = miss_seconds(program.prompt - min(trajectory.prompt, program.prompt))
         program.expires = fleet.now + factors.ttl(program.miss)
         heapq.heappush(self._expiries, (program.expires, trajectory.arrival, trajectory))
@@ -117,7 +100,7 @@ class ProgressTtl(Policy):
 
     def park(self, engine: str, fleet: FleetState) -> Sequence[Trajectory]:
         """Pause what is marked, has had its turns, or outlived its TTL; mark more while it is too much."""
-        waited_for = {self._programs[t.id].engine for t in fleet.waiting if t.id in self._programs}
+        waited_for = {program.engine for t in fleet.waiting if (program := self._programs.known(t))}
         victims = [t for t in fleet.in_tools(engine) if self._is_due(t, fleet, waited_for)]
         for victim in victims:
             self._pause(victim, fleet)
@@ -126,14 +109,14 @@ class ProgressTtl(Policy):
 
     def ended(self, trajectory: Trajectory, fleet: FleetState) -> None:
         """Forget the program."""
-        self._programs.pop(trajectory.id, None)
+        self._programs.forget(trajectory)
         self._admitted.pop(trajectory.id, None)
 
     def wake_at(self, fleet: FleetState) -> float | None:
         """The next TTL that ends, or deadline of a waiting program."""
         while self._expiries and not self._is_current(*self._expiries[0]):
             heapq.heappop(self._expiries)
-        times = [self._programs[t.id].forced_at for t in fleet.waiting if t.id in self._programs]
+        times = [program.forced_at for t in fleet.waiting if (program := self._programs.known(t))]
         times += [self._expiries[0][0]] if self._expiries else []
         at = min((time for time in times if time > fleet.now), default=math.inf)
         due = bool(self._expiries) and self._expiries[0][0] <= fleet.now
@@ -149,48 +132,34 @@ class ProgressTtl(Policy):
                 victims.append(trajectory)
         return victims
 
-    def _program(self, trajectory: Trajectory, fleet: FleetState) -> _Program:
-        program = self._programs.get(trajectory.id)
-        if program is None or not self._can_hold(program.engine, trajectory, fleet):
-            engine = self._ring.owner(trajectory.id, able(trajectory, fleet.engines, fleet) or fleet.engines)
-            program = self._programs[trajectory.id] = _Program(engine)
-        return program
-
-    def _can_hold(self, engine: str, trajectory: Trajectory, fleet: FleetState) -> bool:
-        """Whether a program's engine lives, and has not become too small for the turn that waits."""
-        if not fleet.is_alive(engine):
-            return False
-        needed = trajectory.context + trajectory.turn_limit
-        return trajectory.state is not State.RETURNED or needed <= fleet.capacity(engine)
-
-    def _note_return(self, trajectory: Trajectory, program: _Program, fleet: FleetState) -> None:
+    def _note_return(self, trajectory: Trajectory, program: Program, fleet: FleetState) -> None:
         if math.isfinite(program.finished) and program.dispatched <= program.finished:
-            tool_times = self._factors_of(program.engine).tool_times
+            tool_times = self._factors[program.engine].tool_times
             tool_times.append(fleet.now - program.finished)
 
     def _is_current(self, expiry: float, arrival: int, trajectory: Trajectory) -> bool:
-        program = self._programs.get(trajectory.id)
+        program = self._programs.known(trajectory)
         return trajectory.state is State.HELD and program is not None and program.expires == expiry
 
     def _is_due(self, trajectory: Trajectory, fleet: FleetState, waited_for: set[str]) -> bool:
-        program = self._program(trajectory, fleet)
+        program = self._programs.of(trajectory, fleet)
         program.has_yielded = program.rounds >= MAX_ROUNDS and program.engine in waited_for
         return program.is_marked or program.has_yielded or program.expires <= fleet.now
 
     def _pause(self, trajectory: Trajectory, fleet: FleetState) -> None:
-        program = self._program(trajectory, fleet)
+        program = self._programs.of(trajectory, fleet)
         if program.expires <= fleet.now:
             program.unpaused_rounds = 0
         program.rounds, program.is_marked, program.expires = 0, False, math.inf
 
     def _repair(self, engine: str, fleet: FleetState, paused: Iterable[str]) -> None:
         """Mark running programs until what is charged, and what they will add, fits."""
-        factors = self._factors_of(engine)
+        factors = self._factors[engine]
         held = [t for t in fleet.held(engine) if t.id not in paused]
         running = [t for t in held if t.state is State.RUNNING]
-        excess = sum(map(_private, held)) + factors.completion * len(running) - fleet.capacity(engine)
-        marked = [t for t in running if self._program(t, fleet).is_marked]
-        excess -= sum(_private(t) + factors.completion for t in marked)
+        excess = sum(map(private, held)) + factors.completion * len(running) - fleet.capacity(engine)
+        marked = [t for t in running if self._programs.of(t, fleet).is_marked]
+        excess -= sum(private(t) + factors.completion for t in marked)
         if excess <= 0:
             return
         score = {t.id: self._tenure(t, fleet, factors) for t in running}
@@ -199,121 +168,46 @@ class ProgressTtl(Policy):
         ):
             if excess <= 0:
                 return
-            self._program(victim, fleet).is_marked = True
-            excess -= _private(victim) + factors.completion
+            self._programs.of(victim, fleet).is_marked = True
+            excess -= private(victim) + factors.completion
 
     def _tenure(self, trajectory: Trajectory, fleet: FleetState, factors: Factors) -> float:
         """How long a program has been served, less for a large one."""
         share = max(trajectory.context / factors.prompt, 1e-6)
-        return (fleet.now - self._program(trajectory, fleet).segment_from) * max(1 / math.sqrt(share), 0.5)
+        return (fleet.now - self._programs.of(trajectory, fleet).segment_from) * max(
+            1 / math.sqrt(share), 0.5
+        )
 
-    def _admission(self, trajectory: Trajectory, fleet: FleetState) -> str | None:
+    def _admit(self, trajectory: Trajectory, fleet: FleetState) -> str | None:
         """The engine that the waiting program is admitted to; decided for all that wait, once an event."""
         if (fleet.revision, len(fleet.waiting)) != self._revision:
-            self._admitted = self._admit_all(fleet)
+            self._admitted = self._admission.admit(fleet)
         self._revision = fleet.revision, len(fleet.waiting) - (trajectory.id in self._admitted)
         return self._admitted.pop(trajectory.id, None)
 
-    def _admit_all(self, fleet: FleetState) -> dict[str, str]:
-        """All that wait, in their order: home first, then elsewhere."""
-        waiting = [t for t in fleet.waiting if t.state is not State.HELD]
-        loads = {engine: self._load(engine, fleet) for engine in fleet.engines}
-        is_late = {t.id: self._program(t, fleet).forced_at <= fleet.now for t in waiting}
-        admitted: dict[str, str] = {}
-        for trajectory in sorted(waiting, key=lambda t: not is_late[t.id]):
-            home = self._program(trajectory, fleet).engine
-            if self._admits(home, trajectory, fleet, loads[home]):
-                self._join(loads[home], trajectory, fleet)
-                admitted[trajectory.id] = home
-        if self.global_queue and len(loads) > 1:
-            self._relocate([t for t in waiting if t.id not in admitted], loads, fleet, admitted)
-        return admitted
-
-    def _load(self, engine: str, fleet: FleetState) -> Load:
-        load = Load(fleet.capacity(engine))
-        for trajectory in fleet.held(engine):
-            self._join(load, trajectory, fleet)
-        return load
-
-    def _join(self, load: Load, trajectory: Trajectory, fleet: FleetState) -> None:
-        program = self._program(trajectory, fleet)
-        rounds = program.rounds if trajectory.is_counted else 0
-        left = max(self._factors_of(program.engine).target_rounds - rounds, 0.0)
-        load.used += _private(trajectory)
-        load.active += 1
-        load.rounds += left
-        load.protected += left > 0
-        load.misses += program.miss if left > 0 else 0.0
-        if trajectory.state is not State.HELD:
-            load.batch += 1
-            load.batch_tokens += trajectory.context
-
-    def _admits(self, engine: str, candidate: Trajectory, fleet: FleetState, load: Load) -> bool:
-        if not load.active:
-            return candidate.context + candidate.turn_limit <= load.capacity
-        if fleet.reported(engine).waiting and fleet.running(engine):
-            return False
-        if self._program(candidate, fleet).forced_at <= fleet.now:
-            return True
-        return load.active < MAX_ACTIVE and self._factors_of(engine).admits(
-            load,
-            needed=_private(candidate),
-            context=candidate.context,
-            miss=miss_seconds(candidate.context - candidate.prompt),
-        )
-
-    def _relocate(
-        self, waiting: list[Trajectory], loads: dict[str, Load], fleet: FleetState, admitted: dict[str, str]
-    ) -> None:
-        """Admit paused programs to engines that nobody waits for, with much more room than their own."""
-        mature = {engine for engine in loads if self._factors_of(engine).is_mature}
-        programs = {t.id: self._program(t, fleet) for t in waiting}
-        unwanted = mature - {program.engine for program in programs.values()}
-        for trajectory in sorted(waiting, key=lambda t: programs[t.id].queued) if unwanted else ():
-            program = programs[trajectory.id]
-            first = max(p.finished for p in programs.values() if p.engine == program.engine)
-            is_pressed = first > program.finished or fleet.reported(program.engine).waiting > 0
-            has_waited = fleet.now - program.queued >= OBSERVED_S and trajectory.state is State.RETURNED
-            if not (is_pressed and has_waited and program.engine in mature):
-                continue
-            least = max(loads[program.engine].free, 0.0) + CROSS_RANK_HEADROOM * trajectory.context
-            options = [
-                engine
-                for engine in able(trajectory, sorted(unwanted), fleet)
-                if loads[engine].free >= least and self._admits(engine, trajectory, fleet, loads[engine])
-            ]
-            if options:
-                engine = max(options, key=lambda e: loads[e].free / loads[e].capacity)
-                self._join(loads[engine], trajectory, fleet)
-                admitted[trajectory.id] = engine
-
-    def _factors_of(self, engine: str) -> Factors:
-        return self._factors.setdefault(engine, Factors())
-
-    def _force_s(self, program: _Program, fleet: FleetState) -> float:
+    def _force_s(self, program: Program, fleet: FleetState) -> float:
         """How long it may wait: three times the turns ahead of it over the turns done in a second."""
         engines = list(fleet.engines) if self.global_queue else [program.engine]
-        factors = {engine: self._factors_of(engine) for engine in engines}
+        factors = {engine: self._factors[engine] for engine in engines}
         rate = sum(f.turns_per_second for f in factors.values())
         if rate <= 0 or not all(f.is_mature for f in factors.values()):
             return LONGEST_FORCE_S
+        queued = Counter(
+            other.engine
+            for t in fleet.waiting
+            if (other := self._programs.of(t, fleet)).finished > program.finished
+        )
         ahead = 0.0
         for engine in engines:
             target = factors[engine].target_rounds
             for t in fleet.held(engine):
                 least = 1.0 if t.state is State.RUNNING else 0.0
-                ahead += max(target - self._program(t, fleet).rounds, least)
-            queued = [p for t in fleet.waiting if (p := self._program(t, fleet)).engine == engine]
-            ahead += target * sum(p.finished > program.finished for p in queued)
+                ahead += max(target - self._programs.of(t, fleet).rounds, least)
+            ahead += target * queued[engine]
         return min(max(3 * ahead / rate, SHORTEST_FORCE_S), LONGEST_FORCE_S)
 
 
-def _private(trajectory: Trajectory) -> int:
-    """Tokens that the program is charged: its context without the shared prompt, and room to decode."""
-    return trajectory.context - trajectory.prompt + DECODE_BUFFER
-
-
-def _turn(trajectory: Trajectory, program: _Program, now: float) -> Turn:
+def _turn(trajectory: Trajectory, program: Program, now: float) -> Turn:
     growth = None
     if program.last_prompt and 0 < program.prompt - program.last_prompt < program.last_prompt:
         growth = program.prompt - program.last_prompt

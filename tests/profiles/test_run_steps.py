@@ -2,15 +2,16 @@ import asyncio
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import uvloop
 
-from headway.engine.step_record import record_file
+from headway.engine.step_record import StepRecord, record_file
 from headway.errors import InputError
 from headway.profiles.run_steps import has_steps, read_run_steps, steps_folder
 from headway.scheduler import events as ev
 from tests.profiles.replay.runs import record, record_steps, workload
-from tests.profiles.traces.logs import write
+from tests.profiles.traces.logs import dispatched, ended, start, write
 
 STARTED = ev.EngineStarted(
     t=0,
@@ -65,12 +66,33 @@ def test_spans_are_of_one_length_in_time(tmp_path: Path) -> None:
 
 def test_how_long_new_weights_took_is_read_from_the_log(tmp_path: Path) -> None:
     events = [STARTED]
-    for start, seconds in ((1, 2), (10, 4), (20, 3)):
-        for t, state in ((start, "weight_sync"), (start + seconds, "ready")):
+    for begin, seconds in ((1, 2), (10, 4), (20, 3)):
+        for t, state in ((begin, "weight_sync"), (begin + seconds, "ready")):
             events.append(ev.EngineChanged(t=t * 10**9, engine="engine-0", state=state))
     log = write(tmp_path / "events.jsonl", events)
     record_steps(log, until_s=20.0, count=60)
     assert read_run_steps(log).weight_update_s == 3.0
+
+
+def test_what_of_a_turn_no_step_worked_on_is_its_way_to_the_engine_and_back(tmp_path: Path) -> None:
+    second = 10**9
+    turn = [start(second, "g1.0"), dispatched(second, "g1.0", 0), ended(4 * second, "g1.0", 0, 8, 5)]
+    log = write(tmp_path / "events.jsonl", [STARTED, *turn])
+    step = StepRecord(
+        t=2.0,
+        seconds=0.5,
+        cpu_seconds=0.1,
+        prefill=8,
+        decode=1,
+        kv_read=0,
+        attention=0.0,
+        running=1,
+        waiting=1,
+        preemptions=0,
+    )
+    steps_folder(log).mkdir()
+    record_file(steps_folder(log), "engine-0").write_bytes(msgspec.json.encode(step) + b"\n")
+    assert read_run_steps(log).under_way_s == pytest.approx(3.0 - 3 * 0.5)
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

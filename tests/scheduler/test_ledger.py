@@ -106,6 +106,16 @@ def test_growing_and_releasing_change_the_arrays() -> None:
     assert not kv._holders
 
 
+def test_only_the_account_that_changes_says_so() -> None:
+    kv = ledger()
+    kv.hold("b", "g.0", (), 10)
+    before = kv.changes_of("a"), kv.changes_of("b")
+    kv.grow("g.0", 11)
+    kv.release("g.0")
+    kv.release("g.0")
+    assert (kv.changes_of("a"), kv.changes_of("b")) == (before[0], before[1] + 2)
+
+
 def test_what_siblings_that_describe_their_prompt_differently_hold_is_given_back_whole() -> None:
     kv = KvLedger({"a": Capacity(16_000, 16)})
     kv.hold("a", "g.0", (Segment("common", 320), Segment("g", 960)), 1200)
