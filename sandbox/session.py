@@ -229,7 +229,7 @@ class ZygoteSession:
             return expired(self._tier)
         if answer.ending.cause is Cause.GONE:  # an earlier cell broke its own state
             self._broken += 1
-            may_replay = self._broken <= _REPLAYS_OF_BROKEN
+            may_replay = self._broken <= _REPLAYS_OF_BROKEN and not replayed  # they would break it again
             return self._drop(lost(self._tier, attempt) if may_replay else expired(self._tier))
         return self._drop(result) if result.is_sandbox_fault else result
 

@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-_CALL = struct.Struct("!ddQQQQBQQ")
+_CALL = struct.Struct("!ddQQQQBQQd")
 _ENDING = struct.Struct("!BiBddQB")
 CALL_BYTES = _CALL.size
 ENDING_BYTES = _ENDING.size
@@ -44,7 +44,7 @@ class Call(NamedTuple):
     """One run that is asked of a slot; code, stdin, stdout and stderr come along as four open files.
 
     ``state`` is the session's state that a cell goes on from, that a branch copies (as the state ``branch``)
-    or that is dropped; these last two have no files.
+    or that is dropped; these last two have no files. ``answer_s`` is how long a state may take to answer.
     """
 
     wall_s: float
@@ -56,6 +56,7 @@ class Call(NamedTuple):
     kind: Kind = Kind.RUN
     state: int = 0
     branch: int = 0
+    answer_s: float = 0.0
 
 
 class Ending(NamedTuple):
@@ -81,8 +82,8 @@ def pack_call(call: Call) -> bytes:
 
 def unpack_call(message: bytes) -> Call:
     """Decode a call; raises ``struct.error``."""
-    wall_s, cpu_s, memory, disk, output, processes, kind, state, branch = _CALL.unpack(message)
-    return Call(wall_s, cpu_s, memory, disk, output, processes, Kind(kind), state, branch)
+    call = Call(*_CALL.unpack(message))
+    return call._replace(kind=Kind(call.kind))
 
 
 def pack_ending(ending: Ending) -> bytes:

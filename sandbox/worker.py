@@ -20,6 +20,7 @@ _READY = b"\x01"
 _LONGEST_WORD = 4096
 _AT_ONCE = 1 << 20  # more than this is copied in a thread, beside the event loop
 _NOTHING = Output(b"", 0)
+_STATES_SHARE = 2 / 3  # of the patience: a slot must find a state that is silent before it is given up itself
 
 
 class Answer(NamedTuple):
@@ -103,12 +104,14 @@ class Worker:
 
     async def _ask(self, call: Call, files: list[int]) -> Ending:
         try:
-            async with asyncio.timeout(call.wall_s + self._patience_s):
-                socket.send_fds(self._line, [pack_call(call)], files)
+            async with asyncio.timeout(call.wall_s + self._patience_s) as limit:
+                timed = call._replace(answer_s=_STATES_SHARE * self._patience_s)
+                socket.send_fds(self._line, [pack_call(timed)], files)
                 try:
                     return unpack_ending(await self._hear(ENDING_BYTES))
                 except asyncio.CancelledError:
-                    await self._cut_off()
+                    if not limit.expired():  # nobody wants the answer; else the slot is given up at once
+                        await self._cut_off()
                     raise
         except (OSError, TimeoutError, ValueError, struct.error) as error:
             kind = WorkerLost if self._zygote.is_alive else ZygoteLost
@@ -135,13 +138,28 @@ class Worker:
             raise IsolationUnavailable("slot", word[1:].decode("utf-8", "replace"))
 
     async def _hear(self, size: int) -> bytes:
+        """Receive one word, which stays on the line where the wait for it is cancelled as it comes."""
         self._waits = True
         try:
-            return await asyncio.get_running_loop().sock_recv(self._line, size)
+            while True:
+                try:
+                    return self._line.recv(size)
+                except BlockingIOError:
+                    await _readable(self._line)
         finally:
             self._waits = False
             if self._closed:
                 self._line.close()
+
+
+async def _readable(line: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(line, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(line)
 
 
 async def _files_of(code: bytes, stdin: bytes) -> CallFiles:

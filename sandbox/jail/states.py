@@ -24,7 +24,7 @@ from .watch import ParentGone, Watch
 
 MAX_STATES = 16
 _HELPERS = MAX_STATES + 2
-_ANSWER_S = 20.0
+_CANCELLED_S = 2.0
 
 
 class State(NamedTuple):
@@ -65,7 +65,7 @@ class States:
             if call.kind is Kind.CELL:
                 return self._cell(call, state, files)
             if call.kind is Kind.BRANCH:
-                self._branch(call.branch, state)
+                self._branch(call, state)
             else:
                 self._drop(call.state)
             return Ending(Cause.EXITED)
@@ -100,11 +100,11 @@ class States:
         if self._first == 0:
             self._become_first(call, theirs)
         theirs.close()
-        self._keep(0, ours)
+        self._keep(0, ours, within_s=call.answer_s)
         self._settle()
 
-    def _keep(self, number: int, control: socket.socket) -> None:
-        message, pid = self._next_word(control)
+    def _keep(self, number: int, control: socket.socket, *, within_s: float) -> None:
+        message, pid = self._next_word(control, within_s)
         if message != life.READY:
             raise Broken(message[1:].decode("utf-8", "replace"))
         self._states[number] = State(pid, os.pidfd_open(pid), control)
@@ -144,7 +144,7 @@ class States:
             group.begin(call.memory_bytes)
         _signal(state, signal.SIGCONT)
         _order(state, life.CELL, files)
-        pid = self._hello(state)
+        pid = self._hello(state, call.answer_s)
         began = time.monotonic()  # what earlier cells do to a fork is not this cell's time
         watch = Watch(
             pid,
@@ -182,13 +182,13 @@ class States:
             kept=is_good,
         )
 
-    def _branch(self, number: int, state: State) -> None:
+    def _branch(self, call: Call, state: State) -> None:
         ours, theirs = make_line()
         _signal(state, signal.SIGCONT)
         with theirs:
             _order(state, life.BRANCH, [theirs.fileno()])
         try:
-            self._keep(number, ours)
+            self._keep(call.branch, ours, within_s=call.answer_s)
         except BaseException:
             ours.close()
             raise
@@ -200,21 +200,23 @@ class States:
             os.close(state.pidfd)
             state.control.close()
 
-    def _hello(self, state: State) -> int:
-        message, pid = self._next_word(state.control)
+    def _hello(self, state: State, within_s: float) -> int:
+        message, pid = self._next_word(state.control, within_s)
         if message != life.HELLO:
             raise Broken
         return pid
 
-    def _next_word(self, control: socket.socket) -> tuple[bytes, int]:
-        """Wait for a state to say something; a parent that cancels meanwhile breaks the state off."""
-        poll = select.poll()
-        for line in (control, self._parent):
-            poll.register(line.fileno(), select.POLLIN)
-        ready = [fd for fd, _ in poll.poll(_ANSWER_S * 1000)]
-        if self._parent.fileno() in ready and hear(self._parent)[0] != CANCEL:
-            raise ParentGone
-        if control.fileno() not in ready:
+    def _next_word(self, control: socket.socket, within_s: float) -> tuple[bytes, int]:
+        """Wait for a state to say something, once the parent has cancelled not for long.
+
+        That it has is left on its line for who watches the cell.
+        """
+        ready = _readable(control, self._parent, within_s=within_s)
+        if control not in ready and self._parent in ready:
+            if not self._parent.recv(len(CANCEL), socket.MSG_PEEK):
+                raise ParentGone
+            ready = _readable(control, within_s=min(within_s, _CANCELLED_S))
+        if control not in ready:
             raise Broken("no answer")
         return hear(control)
 
@@ -224,6 +226,14 @@ class States:
 
     def _pids(self) -> list[int]:
         return [state.pid for state in self._states.values()]
+
+
+def _readable(*lines: socket.socket, within_s: float) -> list[socket.socket]:
+    poll = select.poll()
+    for line in lines:
+        poll.register(line, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(within_s * 1000)}
+    return [line for line in lines if line.fileno() in ready]
 
 
 def _signal(state: State, number: signal.Signals) -> None:

@@ -62,14 +62,14 @@ def test_a_whole_file_of_rollouts_is_evaluated_without_an_engine_and_compared(tm
     assert a.figures.pass_at[-1].estimate.value == pytest.approx(9 / 12)
 
     records(tmp_path, {f"t{i}": 4 for i in range(12)}, name="better.jsonl")
-    done = headway(
-        *command, "--out", "better.jsonl", "--json", "b.json", "--temperature", "0.5", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    done = headway("eval", "--compare", "a.json", "b.json", "--json", "c.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "12 tasks in both" in done.stdout
-    assert "not alike: temperature is 1 in A and 0.5 in B" in done.stdout
+    with contextlib.chdir(tmp_path):
+        options = ("--out", "better.jsonl", "--json", "b.json", "--temperature", "0.5")
+        better = CliRunner().invoke(app, [*command, *options])
+        assert better.exit_code == 0, better.output
+        compared = CliRunner().invoke(app, ["eval", "--compare", "a.json", "b.json", "--json", "c.json"])
+    assert compared.exit_code == 0, compared.output
+    assert "12 tasks in both" in compared.stdout
+    assert "not alike: temperature is 1 in A and 0.5 in B" in compared.stdout
     said = json.loads((tmp_path / "c.json").read_text())
     assert said["lines"][0]["figure"] == "pass@1"
     assert said["lines"][0]["difference"]["value"] == pytest.approx(10 / 16)
@@ -158,7 +158,7 @@ def test_the_tables_fit_on_a_narrow_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_the_shipped_policy_is_evaluated_on_real_engines(tmp_path: Path) -> None:
+def test_the_shipped_policy_is_evaluated_and_a_stop_shows_and_writes_what_is_there(tmp_path: Path) -> None:
     save_tasks(tmp_path / "tasks.jsonl", arithmetic.tasks(arithmetic.Split.HELD_OUT, 12))
     command = ("eval", "--model", "tiny", "--tasks", "tasks.jsonl", *SMALL, "--out", "r.jsonl")
     with no_process_left():
@@ -171,33 +171,20 @@ def test_the_shipped_policy_is_evaluated_on_real_engines(tmp_path: Path) -> None
     assert first.figures.tool_error is not None
     assert 0 < first.figures.tool_error.value < 1
 
-    done = headway(*command, "--samples", "4", "--resume", "--json", "b.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    second = load_evaluation(tmp_path / "b.json")
-    assert second.figures.rollouts == 48
-    rollouts = [
-        msgspec.json.decode(line, type=Rollout) for line in (tmp_path / "r.jsonl").read_bytes().splitlines()
-    ]
-    right = sum(bool(rollout.reward) for rollout in rollouts)
-    assert sum(score.correct for score in second.scores) == right
-    assert "pass@4" in done.stdout
-
-
-@pytest.mark.vllm
-@pytest.mark.slow
-def test_an_evaluation_that_is_stopped_shows_and_writes_what_it_has(tmp_path: Path) -> None:
-    arguments = ["eval", "--model", "tiny", "--tasks", "arithmetic", "--samples", "400", *SMALL]
     with no_process_left():
-        process = spawn([*arguments, "--out", "r.jsonl", "--json", "a.json"], cwd=tmp_path)
+        process = spawn([*command, "--samples", "200", "--resume", "--json", "b.json"], cwd=tmp_path)
         out = tmp_path / "r.jsonl"
-        wait_for_lines(process, out, 200)
+        wait_for_lines(process, out, 24 + 20)
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Rollouts are missing" in said
-    evaluation = load_evaluation(tmp_path / "a.json")
-    assert not evaluation.complete
-    assert evaluation.figures.rollouts + evaluation.figures.unscored == len(out.read_bytes().splitlines())
+    assert "pass@2" in said
+    second = load_evaluation(tmp_path / "b.json")
+    assert not second.complete
+    rollouts = [msgspec.json.decode(line, type=Rollout) for line in out.read_bytes().splitlines()]
+    assert second.figures.rollouts + second.figures.unscored == len(rollouts)
+    assert sum(score.correct for score in second.scores) == sum(bool(one.reward) for one in rollouts)
 
 
 def wait_for_lines(process, file: Path, count: int) -> None:

@@ -48,6 +48,11 @@ warmup_steps = 1
 tasks = 12
 """
 
+SMALL_STEPS = [
+    *("--set", "grpo.prompts=1", "--set", "grpo.samples=4", "--set", "grpo.keep=2"),
+    *("--set", "evaluation.tasks=4"),
+]
+
 
 def test_a_training_run_accounts_for_everything(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(CONFIG.format(steps=2))
@@ -108,7 +113,7 @@ def test_a_run_stopped_in_the_middle_of_a_step_keeps_what_it_finished_and_leaves
 ) -> None:
     (tmp_path / "run.toml").write_text(CONFIG.format(steps=1000))
     with no_process_left():
-        process = spawn(["train", "--config", "run.toml", "--run", "run"], cwd=tmp_path)
+        process = spawn(["train", "--config", "run.toml", "--run", "run", *SMALL_STEPS], cwd=tmp_path)
         summary = tmp_path / "run" / "summary.json"
         deadline = time.monotonic() + 400
         while time.monotonic() < deadline and process.poll() is None:
@@ -135,8 +140,8 @@ def test_a_run_stopped_in_the_middle_of_a_step_keeps_what_it_finished_and_leaves
 
 def test_a_run_that_is_killed_goes_on_with_what_it_has_and_trains_on_nothing_twice(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(CONFIG.format(steps=1000))
-    command = ["train", "--config", "run.toml", "--run", "run", "--resume", "auto"]
-    command += ["--set", "checkpoint_every=2"]
+    command = ["train", "--config", "run.toml", "--run", "run", "--resume", "auto", *SMALL_STEPS]
+    command += ["--set", "engines.count=1", "--set", "checkpoint_every=2"]
     metrics = tmp_path / "run" / "metrics.jsonl"
     with no_process_left():
         process = spawn([*command, "--set", "grpo.max_staleness=1"], cwd=tmp_path)
@@ -148,23 +153,25 @@ def test_a_run_that_is_killed_goes_on_with_what_it_has_and_trains_on_nothing_twi
         process.kill()
         said, _ = process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, said
-        before = metrics.read_text().splitlines()
-        done = headway(*command, "--set", "grpo.steps=5", cwd=tmp_path)
+        before = [json.loads(line) for line in metrics.read_text().splitlines()]
+        kept = max(int(folder.name[5:]) for folder in (tmp_path / "run" / "checkpoints").glob("step-??????"))
+        last = kept + 2
+        done = headway(*command, "--set", f"grpo.steps={last}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "changed since the run began: grpo.steps: 1000 -> 5" in done.stdout
-    assert "going on after step 2" in done.stdout
+    assert f"changed since the run began: grpo.steps: 1000 -> {last}" in done.stdout
+    assert f"going on after step {kept}" in done.stdout
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     steps = [line for line in lines if line["kind"] == "step"]
-    assert [step["step"] for step in steps] == [1, 2, 3, 4, 5]
-    assert [json.loads(line) for line in before if json.loads(line)["step"] <= 2] == lines[:4]
+    assert [step["step"] for step in steps] == [*range(1, last + 1)]
+    assert [line for line in before if line["step"] <= kept] == lines[: kept + 2]
     trained = [name for step in steps for name in step["trained"]]
-    assert len(set(trained)) == len(trained)
+    assert len(set(trained)) == len(trained) > 0
     rollouts = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
     assert len({rollout["id"] for rollout in rollouts}) == len(rollouts)
     assert {rollout["group"] for rollout in rollouts} >= set(trained)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["complete"]
-    assert [step["step"] for step in summary["steps"]] == [1, 2, 3, 4, 5]
+    assert [step["step"] for step in summary["steps"]] == [*range(1, last + 1)]
 
 
 def foreign_model(folder: Path) -> Path:

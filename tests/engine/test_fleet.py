@@ -55,24 +55,24 @@ async def test_a_failed_start_names_the_engine_the_cause_and_the_log(
 
 @pytest.mark.vllm
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["host", "core"])
-async def test_a_killed_engine_fails_its_turns_and_leaves_nothing(tiny_model: Path, victim: str) -> None:
+async def test_killed_engines_fail_their_own_turns_only_and_leave_nothing(tiny_model: Path) -> None:
     before = children()
     environment = dict(os.environ)
-    async with Fleet(EngineConfig(model=str(tiny_model), kv_tokens=1024), engines=1) as fleet:
+    async with Fleet(EngineConfig(model=str(tiny_model), kv_tokens=1024), engines=2) as fleet:
         assert dict(os.environ) == environment
-        engine = fleet.engines[0]
-        task = await start_generating(engine, turn(max_tokens=900))
-        await engine.pause()
-        host = psutil.Process(engine.pid)
-        core = host.children()[0]
-        os.kill(engine.pid if victim == "host" else core.pid, signal.SIGKILL)
-        with pytest.raises(EngineError, match="engine-0: it has died"):
-            await task
-        with pytest.raises(EngineError, match="engine-0: it has died"):
-            await engine.generate(turn())
-        await until(lambda: not host.is_running() and not core.is_running())
-    await engine.close()
+        for engine, victim in zip(fleet.engines, ("host", "core"), strict=True):
+            task = await start_generating(engine, turn(max_tokens=900))
+            await engine.pause()
+            host = psutil.Process(engine.pid)
+            core = host.children()[0]
+            os.kill(engine.pid if victim == "host" else core.pid, signal.SIGKILL)
+            with pytest.raises(EngineError, match=f"{engine.id}: it has died"):
+                await task
+            with pytest.raises(EngineError, match=f"{engine.id}: it has died"):
+                await engine.generate(turn())
+            await until(lambda host=host, core=core: not host.is_running() and not core.is_running())
+    for engine in fleet.engines:
+        await engine.close()
     assert children() == before
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ from headway.sandbox import Limits, SandboxError, Snippet, Status, Tier, ZygoteS
 from headway.sandbox.errors import IsolationUnavailable
 from headway.sandbox.flavour import Flavour
 from headway.sandbox.jail.confinement import Isolation
+from headway.sandbox.request import call_of
+from headway.sandbox.wire import CALL_BYTES, Cause, Ending, pack_ending
+from headway.sandbox.worker import Worker
 from headway.sandbox.zygote import Zygote, launch
 
 SLEEPER = Snippet(code="import time; time.sleep(1.5); print('done')", limits=Limits(wall_s=60.0))
@@ -65,7 +69,7 @@ async def test_lost_zygote_loses_no_call():
 
 
 async def test_a_zygote_that_hangs_is_replaced_and_the_queued_calls_are_answered():
-    async with await ZygoteSandbox.start(workers=4, slot_patience_s=5.0) as sandbox:
+    async with await ZygoteSandbox.start(workers=4, slot_patience_s=3.0) as sandbox:
         (hung,) = psutil.Process(sandbox.process_ids[0]).children()
         hung.suspend()
         results = await asyncio.gather(*(sandbox.run(SLEEPER) for _ in range(8)))
@@ -86,6 +90,23 @@ async def test_a_slot_that_hangs_is_given_up_and_its_call_answered_by_another():
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
         assert (await sandbox.run(Snippet(code="print(2)"))).stdout == "2\n"
+
+
+async def test_an_answer_that_comes_as_its_call_is_cancelled_is_heard():
+    ours, slot = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    zygote = await launch(Flavour.BARE, Isolation.NAMESPACES)
+    worker = Worker(zygote, 1, ours, None, 3.0)
+    call = asyncio.create_task(worker.order(call_of(Snippet(code=""))))
+    await asyncio.sleep(0)
+    assert slot.recv(CALL_BYTES)
+    slot.send(pack_ending(Ending(Cause.EXITED)))
+    asyncio.get_running_loop().call_later(0, call.cancel)  # after the loop has seen the answer
+    await asyncio.wait([call])
+    worker.close()
+    slot.close()
+    await zygote.close()
+    assert (call.cancelled(), worker.is_usable) == (True, True)
 
 
 async def test_idle_worker_that_died_is_replaced():

@@ -124,6 +124,6 @@ def test_remedy_in_a_container_names_its_options(tmp_path):
 
 
 def test_messages_arrive_as_they_were_sent():
-    call = Call(1.5, 2.5, 1 << 40, 2, 3, 4, Kind.BRANCH, 5, 6)
+    call = Call(1.5, 2.5, 1 << 40, 2, 3, 4, Kind.BRANCH, 5, 6, 7.5)
     seen = Ending(Cause.OUTPUT, -1, True, 0.25, 1.5, 1 << 40, True)
     assert (unpack_call(pack_call(call)), unpack_ending(pack_ending(seen))) == (call, seen)

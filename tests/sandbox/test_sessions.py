@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -165,8 +166,7 @@ async def test_an_idle_session_is_stopped(sandbox, cell):
 async def test_a_session_whose_slot_was_lost_comes_back_by_replay_and_says_so(sandbox, cell):
     await cell("x = 1")
     await cell("x += 1\n1 / 0")
-    for state in states_of(sandbox):
-        state.parent().parent().kill()
+    kill_slots(sandbox)
     result = await cell("x")
     assert (result.status, result.stdout, result.replayed) == (Status.OK, "2\n", 2)
 
@@ -176,8 +176,7 @@ async def test_a_session_whose_cells_do_not_run_again_alike_expires(sandbox, cel
     await cell("import os, time\nraise SystemExit(int(time.time_ns() % 250) + 1)")
     await cell("raise SystemExit(int(time.time_ns() // 1000 % 250) + 1)")
     await cell("raise SystemExit(int(time.time_ns() // 1000 % 250) + 1)")
-    for state in states_of(sandbox):
-        state.parent().parent().kill()
+    kill_slots(sandbox)
     assert [(await cell("x")).status for _ in range(2)] == [Status.EXPIRED] * 2
 
 
@@ -190,14 +189,21 @@ async def test_a_cell_that_ends_its_own_last_good_state_costs_a_replay(cell):
     assert (result.stdout, result.replayed) == ("1\n", 1)
 
 
-async def test_a_cell_that_says_too_early_that_it_is_done_ends_only_its_own_session(sandbox, session, cell):
-    other = await sandbox.open_session()
-    await cells_of(other)("x = 1")
-    forged = "import os, time\nfor _ in range(3): os.write(3, b'D\\0\\0')\ntime.sleep(1000)"
-    assert (await cell(forged)).status is Status.OK
-    assert (await cell("print('after')", wall_s=0.5)).status is Status.EXPIRED
-    assert (await cells_of(other)("x")).stdout == "1\n"
-    await other.close()
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "import os, time\nos.write(3, b'D\\0\\0')\ntime.sleep(1000)",
+        "import os\nwhile True: os.write(3, b'D\\0\\0')",
+    ],
+    ids=["and falls silent", "and says it again and again"],
+)
+async def test_a_cell_that_says_too_early_that_it_is_done_ends_only_its_own_session(forged):
+    async with await ZygoteSandbox.start(workers=2, slot_patience_s=3.0) as sandbox:
+        cell, others_cell = [cells_of(await sandbox.open_session()) for _ in range(2)]
+        await others_cell("x = 1")
+        assert (await cell(forged)).status is Status.OK
+        assert (await cell("print('after')", wall_s=0.5)).status is Status.EXPIRED
+        assert (await others_cell("x")).stdout == "1\n"
 
 
 async def test_a_session_that_is_closed_answers_expired(sandbox):
@@ -256,6 +262,17 @@ async def test_cancelling_a_cell_loses_no_state(session, cell):
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert (await cell("x")).stdout == "1\n"
+
+
+async def test_cancelling_a_cell_at_any_moment_of_its_start_loses_no_state(session, cell):
+    await cell("x = 1")
+    for moment in range(40):
+        running = asyncio.create_task(cell("import time; time.sleep(1000)", wall_s=2000.0))
+        await asyncio.sleep(moment * 0.0002)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    after = await cell("x")
+    assert (after.stdout, after.replayed) == ("1\n", 0)
 
 
 RESISTS = """
@@ -346,13 +363,31 @@ def sandbox_tree(sandbox: ZygoteSandbox) -> list[psutil.Process]:
     return [p for pid in sandbox.process_ids for p in psutil.Process(pid).children(recursive=True)]
 
 
+def slots_of(sandbox: ZygoteSandbox) -> list[psutil.Process]:
+    zygotes = [zygote for pid in sandbox.process_ids for zygote in living_children(psutil.Process(pid))]
+    return [slot for zygote in zygotes for slot in living_children(zygote)]
+
+
+def kill_slots(sandbox: ZygoteSandbox) -> None:
+    for slot in slots_of(sandbox):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            slot.kill()
+
+
 def states_of(sandbox: ZygoteSandbox) -> list[psutil.Process]:
     """The processes that hold sessions' states: below a zygote, its slot and the slot's first process."""
-    found = []
-    for pid in sandbox.process_ids:
-        for zygote in psutil.Process(pid).children():
-            for slot in zygote.children():
-                for first in slot.children():
-                    found += [p for p in first.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    firsts = [first for slot in slots_of(sandbox) for first in living_children(slot)]
+    found = [state for first in firsts for state in living_children(first, recursive=True)]
     assert os.getpid() not in {process.pid for process in found}
     return found
+
+
+def living_children(process: psutil.Process, *, recursive: bool = False) -> list[psutil.Process]:
+    """Those that are there: what a closed session leaves goes at any moment."""
+    living = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in process.children(recursive=recursive):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    living.append(child)
+    return living

@@ -87,7 +87,7 @@ async def test_node_that_does_not_answer_is_killed_and_its_calls_go_elsewhere(ra
     async with await RaySandbox.start(2, workers_per_node=1, config=config) as sandbox:
         silent = psutil.Process(sandbox.nodes[0].pid)
         silent.suspend()
-        calls = [sandbox.run(snippet(f"print({n})", wall_s=8.0)) for n in range(20)]
+        calls = [sandbox.run(snippet(f"print({n})", wall_s=5.0)) for n in range(20)]
         results = await asyncio.gather(*calls)
         assert [result.stdout for result in results] == [f"{n}\n" for n in range(20)]
         await_end([silent])
