@@ -24,6 +24,7 @@ from .profile import Causes, EngineProfile, Profile
 from .survey import StageChanged, Survey, in_time
 
 _LEAST_TOKENS = 8  # of a turn that says something of an engine's speed
+_LEAST_TURNS = 6  # such turns, of an engine whose speed can be told
 
 OnProgress = Callable[[int], None]
 
@@ -140,7 +141,7 @@ class Profiler:
                     cached=turns.cached,
                     recomputed=self._survey.recomputed.get(id, 0),
                     preemptions=turns.preemptions,
-                    seconds_per_token=statistics.median(turns.token_s) if turns.token_s else None,
+                    seconds_per_token=_speed(turns.token_s),
                     kv_tokens=facts.kv_tokens if facts else None,
                     max_running=most,
                     mean_running=running_ns / busy if (busy := account.busy_ns(id)) else 0.0,
@@ -149,6 +150,11 @@ class Profiler:
                 )
             )
         return profiles
+
+
+def _speed(token_s: "array[float]") -> float | None:
+    """Seconds a token takes in the middle one of an engine's turns; None where they are too few to tell."""
+    return statistics.median(token_s) if len(token_s) >= _LEAST_TURNS else None
 
 
 def profile_log(
