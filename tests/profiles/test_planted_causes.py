@@ -125,6 +125,7 @@ async def test_a_paused_engine_is_named_first(fleet: Fleet, tmp_path: Path) -> N
 
 
 async def test_one_very_long_trajectory_is_named_first(fleet: Fleet, tmp_path: Path) -> None:
-    profile = await profiled(fleet, tmp_path, workload([ScriptedTurn(900)], *[[ScriptedTurn(20)]] * 6))
+    long = [ScriptedTurn(60, 0.0, 1)] * 14
+    profile = await profiled(fleet, tmp_path, workload(long, *[[ScriptedTurn(20)]] * 6))
     assert profile.findings[0].cause == "long_tail"
     assert profile.slowest[0].id == "g1.0"
