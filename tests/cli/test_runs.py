@@ -36,7 +36,7 @@ max_turn_tokens = 96
 
 [grpo]
 steps = {steps}
-prompts = 3
+prompts = 2
 samples = 6
 keep = 4
 

@@ -13,7 +13,7 @@ import pytest
 from headway.engine import Fleet
 from headway.profiles.closed_loop import play
 from headway.profiles.event_log import EventLog, Header
-from headway.profiles.profile import Profile
+from headway.profiles.profile import Finding, Profile
 from headway.profiles.profiler import profile_log
 from headway.profiles.workload import Script, ScriptedGroup, ScriptedTurn, Workload
 from headway.scheduler import make_policy
@@ -97,35 +97,40 @@ async def profiled(fleet: Fleet, folder: Path, work: Workload, wrong: Wrong = no
     return profile
 
 
+def first(profile: Profile) -> Finding:
+    """What is named first, but for an event loop that other work on this machine holds up."""
+    return next(finding for finding in profile.findings if finding.cause != "dispatch_lag")
+
+
 async def test_slow_tools_are_named_first(fleet: Fleet, tmp_path: Path) -> None:
     turns = [ScriptedTurn(10, 1.0, 10)] * 3 + [ScriptedTurn(10)]
     profile = await profiled(fleet, tmp_path, workload(*[turns] * 6))
-    assert profile.findings[0].cause == "tool_wait"
-    assert "most in sleep" in profile.findings[0].seen
+    assert first(profile).cause == "tool_wait"
+    assert "most in sleep" in first(profile).seen
 
 
 async def test_a_slow_engine_is_named_first(fleet: Fleet, tmp_path: Path) -> None:
     turns = [ScriptedTurn(60, 0.0, 10), ScriptedTurn(60)]
     profile = await profiled(fleet, tmp_path, workload(*[turns] * 12), slow_engine)
-    assert profile.findings[0].cause == "slow_engine"
-    assert profile.findings[0].seen.startswith("engine-1 takes")
+    assert first(profile).cause == "slow_engine"
+    assert first(profile).seen.startswith("engine-1 takes")
 
 
 async def test_a_kv_cache_a_quarter_of_what_is_needed_is_named_first(fleet: Fleet, tmp_path: Path) -> None:
     turns = [ScriptedTurn(40, 0.01, 40)] * 3 + [ScriptedTurn(40)]
     profile = await profiled(fleet, tmp_path, workload(*[turns] * 24, prompt=150))
-    assert profile.findings[0].cause == "kv_full"
+    assert first(profile).cause == "kv_full"
     assert profile.held["kv_full"] > profile.wall_ns / 2
 
 
 async def test_a_paused_engine_is_named_first(fleet: Fleet, tmp_path: Path) -> None:
     profile = await profiled(fleet, tmp_path, workload(*[[ScriptedTurn(50)]] * 6), paused_engine)
-    assert profile.findings[0].cause == "stalled"
+    assert first(profile).cause == "stalled"
     assert profile.engines[0].causes["stalled"] > profile.wall_ns / 4
 
 
 async def test_one_very_long_trajectory_is_named_first(fleet: Fleet, tmp_path: Path) -> None:
     long = [ScriptedTurn(60, 0.0, 1)] * 14
     profile = await profiled(fleet, tmp_path, workload(long, *[[ScriptedTurn(20)]] * 6))
-    assert profile.findings[0].cause == "long_tail"
+    assert first(profile).cause == "long_tail"
     assert profile.slowest[0].id == "g1.0"
