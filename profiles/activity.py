@@ -27,29 +27,9 @@ from headway.scheduler.events import (
 )
 
 from .cause import LIFECYCLE, Cause
+from .found_events import Recomputing, Vanished
 
 _CAUSES = {str(cause): cause for cause in Cause}
-
-
-class Gap(Event, frozen=True, kw_only=True):
-    """Events between ``t`` and ``until`` are missing from a record."""
-
-    until: int
-
-
-class Vanished(Event, frozen=True, kw_only=True):
-    """A trajectory of which events are missing is not where it was; it is over where it is not ``live``."""
-
-    trajectory: str
-    live: bool
-
-
-class Recomputing(Event, frozen=True, kw_only=True):
-    """A running turn begins, or ends, to prefill tokens that were computed before."""
-
-    trajectory: str
-    engine: str
-    on: bool
 
 
 @dataclass

@@ -8,18 +8,17 @@ Knows nothing of files or reports.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from headway.scheduler.events import Event
 
-from .activity import Activity, EngineActivity, Gap
+from .activity import Activity, EngineActivity
 from .cause import Cause
+from .found_events import Gap
+from .stretches import OnInterval, Stretches
 
-OnInterval = Callable[[str, Cause, int, int], None]
 Pair = tuple[Cause, Cause]
-
-__all__ = ["Attribution", "Cause", "OnInterval"]
 
 
 @dataclass
@@ -54,7 +53,7 @@ class Attribution:
         self._under: defaultdict[Cause, int] = defaultdict(int)
         self._held: defaultdict[Cause, int] = defaultdict(int)
         self._blind_until: int | None = None
-        self._stretches = _Stretches(self._accounts, start, on_interval) if on_interval else None
+        self._stretches = Stretches(self._accounts, start, on_interval) if on_interval else None
 
     @property
     def wall_ns(self) -> int:
@@ -67,10 +66,7 @@ class Attribution:
         if isinstance(event, Gap):
             self._lose_sight(event.until)
         else:
-            changed = self.activity.take(event)
-            self._update(None)
-            for engine in changed:
-                self._update(engine)
+            self._update(self.activity.take(event))
 
     def advance(self, t: int) -> None:
         """Account for the time up to ``t``."""
@@ -78,7 +74,7 @@ class Attribution:
             self._pass(self._blind_until)
             self._blind_until = None
             self.activity.see_again()
-            self._update_all()
+            self._update(self.activity.engines.values())
         self._pass(t)
 
     def spent(self) -> dict[str, dict[Cause, int]]:
@@ -116,7 +112,7 @@ class Attribution:
         return {id: {c: ns for c, ns in account.under.items() if ns} for id, account in self._settled()}
 
     def held(self) -> dict[Cause, int]:
-        """Nanoseconds in which a ready turn waited somewhere, by the reason of the first in the queue."""
+        """Nanoseconds in which a ready turn waited somewhere, by the reason that was given last."""
         return dict(self._held)
 
     def batches(self) -> dict[str, tuple[int, int]]:
@@ -143,16 +139,12 @@ class Attribution:
     def _lose_sight(self, until: int) -> None:
         self._blind_until = max(until, self._blind_until or until)
         self.activity.lose_sight()
-        self._update_all()
+        self._update(self.activity.engines.values())
 
-    def _update_all(self) -> None:
-        for engine in self.activity.engines.values():
-            self._update(engine)
-
-    def _update(self, engine: EngineActivity | None) -> None:
-        """Take note of what has become of an engine and of the fleet."""
+    def _update(self, engines: Iterable[EngineActivity]) -> None:
+        """Take note of what has become of these engines and of the fleet."""
         before, self._still = self._still, self.activity.standstill()
-        if engine is not None:
+        for engine in engines:
             account = self._accounts.get(engine.id) or self._join(engine.id)
             cause, turns = engine.cause, len(engine.turns)
             if cause is not account.cause or turns != account.turns:
@@ -195,75 +187,3 @@ class Attribution:
                         account.under[cause] += ns - account.under_mark.get(cause, 0)
         account.since = self._now
         account.mark, account.under_mark = dict(self._integral), dict(self._under)
-
-
-class _Stretches:
-    """Joins what is contiguous and has one cause."""
-
-    def __init__(self, engines: Iterable[str], start: int, tell: OnInterval) -> None:
-        self._open: dict[str, tuple[Cause, int]] = {}
-        self._ended: dict[str, tuple[Cause, int, int]] = {}
-        self._tell = tell
-        for engine in engines:
-            self._open[engine] = (Cause.NO_WORK, start)
-
-    def join(self, engine: str, start: int) -> None:
-        """An engine that was down from the start is there."""
-        self._open[engine] = (Cause.DOWN, start)
-
-    def note(self, engine: str, cause: Cause, now: int) -> None:
-        """From ``now`` on the engine has this cause."""
-        before, since = self._open[engine]
-        if before is cause:
-            return
-        if now > since:
-            self._end(engine, before, since, now)
-        self._open[engine] = (cause, now)
-
-    def close(self, now: int) -> None:
-        """End every stretch."""
-        for engine, (cause, since) in self._open.items():
-            if now > since:
-                self._end(engine, cause, since, now)
-            if last := self._ended.pop(engine, None):
-                self._tell(engine, *last)
-            self._open[engine] = (cause, now)
-
-    def _end(self, engine: str, cause: Cause, start: int, end: int) -> None:
-        last = self._ended.get(engine)
-        if last is not None and last[0] is cause:
-            start = last[1]
-        elif last is not None:
-            self._tell(engine, *last)
-        self._ended[engine] = (cause, start, end)
-
-
-class Labels:
-    """Splits all engines' time by a label that changes now and then, such as the phase of the job."""
-
-    def __init__(self, attribution: Attribution, label: str) -> None:
-        self._attribution = attribution
-        self._label = label
-        self._before: dict[Cause, int] = {}
-        self._spent: dict[str, dict[Cause, int]] = {}
-
-    def change(self, label: str) -> None:
-        """From the time taken into account so far on, the label is another."""
-        now = self._total()
-        spent = self._spent.setdefault(self._label, {})
-        for cause, ns in now.items():
-            if more := ns - self._before.get(cause, 0):
-                spent[cause] = spent.get(cause, 0) + more
-        self._before, self._label = now, label
-
-    def spent(self) -> dict[str, dict[Cause, int]]:
-        """Nanoseconds of all engines by label and cause."""
-        self.change(self._label)
-        return {label: causes for label, causes in self._spent.items() if causes}
-
-    def _total(self) -> dict[Cause, int]:
-        total: defaultdict[Cause, int] = defaultdict(int)
-        for causes in self._attribution.spent().values():
-            for cause, ns in causes.items():
-                total[cause] += ns
-        return total

@@ -22,15 +22,14 @@ from headway.scheduler.events import (
     TurnReady,
 )
 
-from .activity import Vanished
 from .cause import Cause
+from .found_events import Vanished
 from .profile import Life
 
 AGENT = "agent"
 GENERATING = "generating"
 QUEUED = "engine_queue"
 ABANDONED = "abandoned"  # on an engine, in a turn that came to nothing
-WAITED = frozenset(str(cause) for cause in Cause)  # of the parts, those in which a ready turn was held back
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from headway.scheduler.events import Event
 
-from .activity import Gap
+from .found_events import Gap
 from .log_records import Header, Mark
 
 

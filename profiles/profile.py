@@ -6,7 +6,7 @@ nanoseconds; for every engine the causes sum to ``wall_ns`` exactly.
 
 import msgspec
 
-from .wording import share
+from .verdict import idle_sentence
 
 Causes = dict[str, int]
 
@@ -16,9 +16,8 @@ class EngineProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     ``otherwise``: of each idle cause, ns by what they would have been called if it were none (the next rule
     that applies). ``under_fill``: busy ns by what kept the batch from being larger, weighted by the share of
-    the trajectories at hand that it kept away; not part of the wall. ``waiting``: ns, by reason, in which
-    ready turns were held back somewhere while this engine lived. ``sm_idle_ns``: busy time in which the GPU's
-    SMs were idle, of the ``sm_seen_ns`` of busy time that samples cover; None without samples.
+    the trajectories at hand that it kept away; not part of the wall. ``sm_idle_ns``: busy time in which the
+    GPU's SMs were idle, of the ``sm_seen_ns`` of busy time that samples cover; None without samples.
     """
 
     id: str
@@ -113,24 +112,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         """The run in one sentence."""
-        total = self.wall_ns * len(self.engines)
-        idle = self.idle()
-        lost = sum(idle.values())
-        if not total:
-            return "nothing was recorded"
-        sentence = f"{share(lost, total)} of {total / 1e9:,.0f} engine-seconds idle"
-        if lost:
-            cause, ns = max(idle.items(), key=lambda item: item[1])
-            sentence += f", {share(ns, lost)} of that {cause.replace('_', ' ')}"
+        sentence = idle_sentence(engine.causes for engine in self.engines)
         if self.findings:
             sentence += f"; what cost most: {self.findings[0].cause.replace('_', ' ')}"
         return sentence
-
-    def idle(self) -> Causes:
-        """Ns of all engines by idle cause."""
-        causes: Causes = {}
-        for engine in self.engines:
-            for cause, ns in engine.causes.items():
-                if cause not in ("busy", "busy_recompute", "unattributed"):
-                    causes[cause] = causes.get(cause, 0) + ns
-        return causes

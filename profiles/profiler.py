@@ -13,15 +13,19 @@ from pathlib import Path
 
 from headway.scheduler.events import Event, EventSink, PhaseChanged, TurnDispatched, TurnEnded
 
-from .attribution import Attribution, Labels, OnInterval
+from .attribution import Attribution
 from .cause import Cause
 from .event_log import Header, Reader
 from .findings import find
+from .found_events import StageChanged
 from .gpu.sample import GpuSample
 from .gpu_time import GpuTime
+from .in_time import in_time
+from .labels import Labels
 from .lives import Lives
 from .profile import Causes, EngineProfile, Profile
-from .survey import StageChanged, Survey, in_time
+from .stretches import OnInterval
+from .survey import Survey
 
 _LEAST_TOKENS = 8  # of a turn that says something of an engine's speed
 _LEAST_TURNS = 6  # such turns, of an engine whose speed can be told

@@ -8,11 +8,9 @@ cannot be seen from outside, and is not in it.
 Knows nothing of causes.
 """
 
-import heapq
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 from headway.scheduler.events import (
     EngineChanged,
@@ -29,18 +27,8 @@ from headway.scheduler.events import (
     TurnHeld,
 )
 
-from .activity import Gap, Recomputing, Vanished
-from .gpu.sample import GpuFound, GpuSample
-
-LATEST_NS = 3_000_000_000  # that a sample of a GPU may arrive after events that are later
-
-Stage = Literal["outside", "ramp", "steady", "drain"]
-
-
-class StageChanged(Event, frozen=True, kw_only=True):
-    """The work is in another stage from now on."""
-
-    stage: Stage
+from .found_events import Gap, Recomputing, StageChanged, Vanished
+from .gpu.sample import GpuFound
 
 
 @dataclass
@@ -170,26 +158,3 @@ class Survey:
         if not self._live and self._wave is not None:
             self._stages += self._wave.stages(event.t)
             self._wave = None
-
-
-def in_time(events: Iterable[Event], found: Iterable[Event]) -> Iterator[Event]:
-    """Both in order of time; what was found comes after the events of the same moment."""
-    return heapq.merge(_sorted(events), found, key=lambda event: event.t)
-
-
-def _sorted(events: Iterable[Event]) -> Iterator[Event]:
-    """Put samples of GPUs, which arrive late, in their place among the other events."""
-    on_time: deque[Event] = deque()
-    late: list[tuple[int, int, GpuSample]] = []
-    for number, event in enumerate(events):
-        if isinstance(event, GpuSample):
-            heapq.heappush(late, (event.t, number, event))
-        else:
-            on_time.append(event)
-        while on_time and on_time[0].t < event.t - LATEST_NS:
-            while late and late[0][0] < on_time[0].t:
-                yield heapq.heappop(late)[2]
-            yield on_time.popleft()
-    yield from heapq.merge(
-        on_time, (heapq.heappop(late)[2] for _ in range(len(late))), key=lambda event: event.t
-    )

@@ -16,8 +16,8 @@ from headway.scheduler.events import EngineChanged, EngineLoad, EngineStarted, E
 
 from .activity import Activity
 from .cause import Cause
+from .found_events import StageChanged
 from .gpu.sample import GpuSample
-from .survey import StageChanged
 from .timeline_bins import Amounts, Bins, Levels
 from .timeline_lives import TimelineLives
 

@@ -108,8 +108,9 @@ class Pulse:
             yield
         finally:
             watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+            await asyncio.wait([watcher])
+            if not watcher.cancelled():
+                watcher.result()  # what ended it before
 
     def _join(self, event: TurnDispatched) -> None:
         pulse = self._engines.setdefault(event.engine, EnginePulse())

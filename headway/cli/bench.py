@@ -210,7 +210,7 @@ def recording(
     pairs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Runs with recording, and as many without.")
     ] = 8,
-    engines: Annotated[int, typer.Option(min=1, metavar="N", help="vLLM engines, of a small model.")] = 2,
+    engines: Annotated[int, typer.Option(min=1, metavar="N", help="vLLM engines.")] = 2,
     json: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", callback=writable, help="Also write every figure here."),
@@ -220,8 +220,9 @@ def recording(
 
     The same workload is played again and again on engines that stay up, in pairs of one run that is recorded
     as headway records (event log, attribution, block names, the engines' pulse) and one that is not, in an
-    order drawn by lot. Then the processor time of an event is measured on the events of such a run. About
-    half a minute a pair on two cores; keep the machine free of other work.
+    order drawn by lot. The model is the shipped policy: so small that events come thicker than on any that
+    is of use. Then the processor time of an event is measured on the events of such a run. Keep the machine
+    free of other work.
     """
     from .bench_recording import run_recording
 

@@ -17,8 +17,8 @@ from headway.engine import Engine
 from headway.profiles.closed_loop import play
 from headway.profiles.hardware_profiles import load_hardware
 from headway.profiles.real_engines import TURN_LIMIT_S, RealEngines, open_real_engines
-from headway.profiles.small_suites import make_small_suite
-from headway.profiles.workload import Workload
+from headway.profiles.small_suites import MATH, make_small_suite
+from headway.profiles.workload import Workload, scaled
 from headway.scheduler import make_policy
 from headway.scheduler.block_names import BlockNames
 from headway.scheduler.events import Event, TurnReady
@@ -28,8 +28,10 @@ from .endings import finally_all
 from .output_file import write_json
 from .recorder import Recorder
 from .runtime import flushing, run_async
+from .session import model_folder
 
 _POLICY = "headroom"
+_CONTEXT = 1024  # tokens, which the shipped policy takes
 _TIMED = 20_000  # events at least
 
 
@@ -69,15 +71,18 @@ def run_recording(*, pairs: int, engines: int, json_file: Path | None, console: 
 
 
 async def _measure(cost: RecordingCost, pairs: int, count: int, console: Console) -> None:
-    what = RealEngines(engines=count)
-    workload = make_small_suite(
-        "math",
-        seed=0,
-        hardware=load_hardware("cpu-tiny"),
-        engines=count,
-        kv_tokens=what.kv_tokens,
-        pressure=1.0,
-        groups=4,
+    what = RealEngines(engines=count, model=str(model_folder("tiny")), max_context=_CONTEXT)
+    workload = scaled(
+        make_small_suite(
+            "math",
+            seed=0,
+            hardware=load_hardware("cpu-tiny"),
+            engines=count,
+            kv_tokens=what.kv_tokens,
+            pressure=1.0,
+            groups=16,
+        ),
+        tokens=_CONTEXT / MATH.max_context,
     )
     console.print(f"starting {count} engines", highlight=False)
     async with open_real_engines(what) as engines:

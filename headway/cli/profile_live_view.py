@@ -13,7 +13,8 @@ from rich.text import Text
 from headway.profiles.cause import Cause
 from headway.profiles.live.live_run import LiveRun
 from headway.profiles.live.recent import Stretch
-from headway.profiles.live.snapshot import Snapshot, Spent, verdict
+from headway.profiles.live.snapshot import Snapshot, Spent
+from headway.profiles.verdict import idle_sentence
 from headway.profiles.wording import duration, share
 
 _ELDEST = 5
@@ -53,8 +54,8 @@ def render_run(run: LiveRun, *, source: str, status: str, size: ConsoleDimension
     title.append(status, style="dim")
     parts: list[RenderableType] = [
         title,
-        Text(verdict(now.spent), style="bold"),
-        Text(f"last {duration(minute.wall_ns)}: {verdict(minute.spent)}"),
+        Text(idle_sentence(now.spent.values()), style="bold"),
+        Text(f"last {duration(minute.wall_ns)}: {idle_sentence(minute.spent.values())}"),
         "",
         Text(doing(now)),
         "",
@@ -71,8 +72,8 @@ def line(run: LiveRun) -> str:
     minute = run.last_minute(now)
     written = sum(minute.per_s(engine.id) for engine in now.engines)
     said = (
-        f"{duration(now.wall_ns)}: {verdict(now.spent)}; last {duration(minute.wall_ns)}: "
-        f"{verdict(minute.spent)}, {written:,.0f} tokens/s; {doing(now)}"
+        f"{duration(now.wall_ns)}: {idle_sentence(now.spent.values())}; last {duration(minute.wall_ns)}: "
+        f"{idle_sentence(minute.spent.values())}, {written:,.0f} tokens/s; {doing(now)}"
     )
     if eldest := run.eldest(1):
         said += f"; eldest {eldest[0].id}, {duration(run.now - eldest[0].started)}, {eldest[0].doing}"

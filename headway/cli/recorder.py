@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from headway.profiles.attribution import Attribution, Cause
+from headway.profiles.attribution import Attribution
+from headway.profiles.cause import Cause
 from headway.profiles.event_log import EventLog, Header
 from headway.profiles.live.gauges import Gauges
 from headway.profiles.live.metrics_endpoint import serve_metrics

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from headway.profiles.attribution import Cause
+from headway.profiles.cause import Cause
 
 from .run_folder import RunFolder
 from .summary import Summary

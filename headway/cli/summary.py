@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from headway.engine import EngineInfo
-from headway.profiles.attribution import Cause
+from headway.profiles.cause import Cause
 from headway.trainer.collapse import Alarm
 from headway.trainer.loop_observer import Evaluation, GrpoStep
 

@@ -4,7 +4,7 @@ Knows nothing of engines' time.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -41,9 +41,21 @@ class _Life:
     since: int
     doing: str = "in its agent"
     turns: int = 0
+    tools: list[str] = field(default_factory=list)  # calls under way
 
     def turn_to(self, doing: str, now: int) -> None:
         self.doing, self.since = doing, now
+
+    def start_tool(self, tool: str, now: int) -> None:
+        self.tools.append(tool)
+        if len(self.tools) == 1:
+            self.turn_to(f"in {tool}", now)
+
+    def end_tool(self, tool: str, now: int) -> None:
+        if tool in self.tools:
+            self.tools.remove(tool)
+        if self.doing == f"in {tool}" and tool not in self.tools:
+            self.turn_to(f"in {self.tools[0]}" if self.tools else "in its agent", now)
 
 
 class Eldest:
@@ -71,8 +83,10 @@ class Eldest:
                 life.turns += 1
                 life.turn_to("in its agent", event.t)
             case ToolStarted():
-                life.turn_to(f"in {event.tool}", event.t)
-            case ToolEnded() | TurnAbandoned():
+                life.start_tool(event.tool, event.t)
+            case ToolEnded():
+                life.end_tool(event.tool, event.t)
+            case TurnAbandoned():
                 life.turn_to("in its agent", event.t)
             case TrajectoryEnded():
                 del self._live[event.trajectory]

@@ -1,12 +1,9 @@
 """A run at a moment, in figures that no later event changes: what is shown, and what Prometheus is told."""
 
-from collections import Counter
-
 import msgspec
 
 from ..attribution import Attribution
 from ..cause import Cause
-from ..wording import share
 from .counts import Counts
 
 Spent = dict[str, dict[Cause, int]]  # ns by engine and cause
@@ -60,7 +57,7 @@ def take_snapshot(attribution: Attribution, counts: Counts) -> Snapshot:
     """The present state of both, as far as ``attribution`` has been advanced."""
     activity = attribution.activity
     reason = activity.held or Cause.DISPATCH_LAG
-    ready = Counter({reason: len(activity.waiting)} if activity.waiting else {})
+    ready = {str(reason): len(activity.waiting)} if activity.waiting else {}
     waiting = len(activity.live) - len(activity.waiting) - len(activity.on) - len(activity.tools)
     return Snapshot(
         wall_ns=attribution.wall_ns,
@@ -83,26 +80,10 @@ def take_snapshot(attribution: Attribution, counts: Counts) -> Snapshot:
         phase=activity.phase,
         step=counts.step,
         generating=len(activity.on),
-        ready={str(cause): number for cause, number in ready.most_common()},
+        ready=ready,
         tools=len(activity.tools),
         agents=max(waiting, 0),
         finished=counts.finished,
         failed=counts.failed,
         events=counts.events,
     )
-
-
-def verdict(spent: Spent) -> str:
-    """Where the engines' time went, in one sentence."""
-    total = sum(sum(causes.values()) for causes in spent.values())
-    idle = Counter[Cause]()
-    for causes in spent.values():
-        idle.update({cause: ns for cause, ns in causes.items() if not cause.is_busy})
-    if not total:
-        return "nothing was recorded"
-    lost = idle.total()
-    sentence = f"{share(lost, total)} of {total / 1e9:,.0f} engine-seconds idle"
-    if lost:
-        ((cause, ns),) = idle.most_common(1)
-        sentence += f", {share(ns, lost)} of that {cause.replace('_', ' ')}"
-    return sentence

@@ -19,8 +19,8 @@ from headway.scheduler.events import (
 
 from ..activity import Activity
 from ..cause import Cause
+from ..found_events import StageChanged
 from ..gpu.sample import GpuSample
-from ..survey import StageChanged
 from .trace_file import Argument, TraceFile
 
 FLEET = ""  # the owner of what is no engine's

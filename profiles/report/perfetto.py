@@ -10,8 +10,9 @@ from headway.errors import HeadwayError
 
 from ..attribution import Attribution
 from ..event_log import Reader
+from ..in_time import in_time
 from ..lives import Lives
-from ..survey import Survey, in_time
+from ..survey import Survey
 from .engine_tracks import EngineTracks
 from .life_tracks import LifeTracks
 from .trace_file import TraceFile

@@ -15,8 +15,8 @@ from headway.scheduler.events import (
     TurnEnded,
 )
 
-from ..activity import Gap
 from ..event_log import Reader
+from ..found_events import Gap
 from ..run_logs import event_log, event_logs
 from .contents import LogContents
 from .spread import Spread

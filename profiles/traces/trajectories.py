@@ -19,7 +19,7 @@ from headway.scheduler.events import (
     TurnReady,
 )
 
-from ..activity import Gap
+from ..found_events import Gap
 from .prefix import common
 
 

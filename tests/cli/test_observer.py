@@ -20,7 +20,7 @@ from headway.cli.train_config import TrainConfig
 from headway.cli.view import View
 from headway.errors import HeadwayError
 from headway.jsonl import JsonLines
-from headway.profiles.attribution import Cause
+from headway.profiles.cause import Cause
 from headway.scheduler import Group
 from headway.scheduler import events as ev
 from headway.trainer.batch import Sample

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.profiles.activity import Gap, Recomputing, Vanished
-from headway.profiles.attribution import Attribution, Cause, Labels
+from headway.profiles.attribution import Attribution
+from headway.profiles.cause import Cause
+from headway.profiles.found_events import Gap, Recomputing, Vanished
+from headway.profiles.labels import Labels
 from headway.scheduler import events as ev
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from headway.errors import HeadwayError, InputError
 from headway.jsonl import JsonLines
-from headway.profiles.activity import Gap
 from headway.profiles.event_log import EventLog, Header, Reader
+from headway.profiles.found_events import Gap
 from headway.scheduler import events as ev
 
 HEADER = Header(t=5, wall_ns=1, engines=["a"], model="m", policy="headroom")

@@ -1,6 +1,7 @@
-from headway.profiles.activity import Gap, Recomputing, Vanished
+from headway.profiles.found_events import Gap, Recomputing, StageChanged, Vanished
 from headway.profiles.gpu.sample import GpuSample
-from headway.profiles.survey import StageChanged, Survey, in_time
+from headway.profiles.in_time import in_time
+from headway.profiles.survey import Survey
 from headway.scheduler import events as ev
 
 S = 10**9

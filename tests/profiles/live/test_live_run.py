@@ -1,8 +1,8 @@
 import pytest
 
-from headway.profiles.attribution import Cause
+from headway.profiles.cause import Cause
 from headway.profiles.live.live_run import LiveRun
-from headway.profiles.live.snapshot import verdict
+from headway.profiles.verdict import idle_sentence
 from headway.scheduler import events as ev
 
 from .logs import SECOND, dispatched, ended, header, held, over, ready, short_run, started, tool
@@ -32,8 +32,8 @@ def test_the_causes_of_every_engine_sum_to_the_wall_so_far() -> None:
 def test_the_verdict_names_the_idle_share_and_what_took_most_of_it() -> None:
     now = live(*short_run(), until=10).snapshot()
     # Of 20 engine-seconds 5 are busy; the other engine waits 5 s for the long tail.
-    assert verdict(now.spent) == "75% of 20 engine-seconds idle, 40% of that tool wait"
-    assert verdict({}) == "nothing was recorded"
+    assert idle_sentence(now.spent.values()) == "75% of 20 engine-seconds idle, 40% of that tool wait"
+    assert idle_sentence([]) == "nothing was recorded"
 
 
 def test_every_live_trajectory_is_in_one_place() -> None:
@@ -118,6 +118,18 @@ def test_the_eldest_are_told_with_what_they_do_and_since_when() -> None:
     run.emit(ended(10, "b", "y"))
     assert run.eldest(2)[1].turns == 1
     assert run.eldest(2)[1].doing == "in its agent"
+
+
+def test_of_tools_that_run_at_once_the_eldest_is_in_the_one_that_is_still_open() -> None:
+    slow, quick = tool(1, 9, "x", name="slow"), tool(1, 2, "x", name="quick")
+    run = live(started(0, "x"), slow[0], *quick)
+    assert run.eldest(1)[0].doing == "in slow"
+
+
+def test_a_tool_that_ends_while_a_turn_runs_leaves_the_eldest_on_its_engine() -> None:
+    began, over = tool(1, 3, "x", name="slow")
+    run = live(started(0, "x"), began, ready(2, "x"), dispatched(2, "a", "x"), over)
+    assert run.eldest(1)[0].doing == "on a"
 
 
 def test_an_engine_that_no_header_named_joins() -> None:

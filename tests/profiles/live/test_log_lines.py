@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.errors import InputError
-from headway.profiles.activity import Gap
 from headway.profiles.event_log import Reader
+from headway.profiles.found_events import Gap
 from headway.profiles.live.log_lines import LogLines
 from headway.scheduler.events import Event
 

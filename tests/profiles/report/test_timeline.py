@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.profiles.attribution import Attribution, Cause
+from headway.profiles.attribution import Attribution
+from headway.profiles.cause import Cause
 from headway.profiles.gpu.sample import GpuSample
 from headway.profiles.timeline import PARTS, Change, Timeline
 from headway.profiles.timeline_table import UNSET

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headway.engine.simulated import SimulatedEngine
-from headway.engine.simulated.hardware import Hardware, StepTime
 from headway.profiles.closed_loop import play
 from headway.profiles.event_log import EventLog, Header
 from headway.profiles.loop_result import Result
@@ -12,15 +11,9 @@ from headway.profiles.virtual_time import run_virtual
 from headway.profiles.workload import Script, ScriptedGroup, ScriptedTurn, Workload
 from headway.scheduler import events as ev
 from headway.scheduler import make_policy
+from tests.profiles.test_closed_loop import HARDWARE
 
 ENGINES = ["e0", "e1"]
-HARDWARE = Hardware(
-    name="test",
-    source="made up",
-    measured=False,
-    step=StepTime(fixed=0.01, prefill=1e-4, decode=1e-4, kv_read=1e-6),
-    kv_tokens=4096,
-)
 LONG = Script([ScriptedTurn(30, 0.5, 40), ScriptedTurn(7, 0.25, 3), ScriptedTurn(50)])
 SHORT = Script([ScriptedTurn(12, 2.0, 90), ScriptedTurn(1)])
 WORKLOAD = Workload(
